@@ -1,0 +1,57 @@
+import jax
+import matplotlib as mpl
+import pytest
+
+import toydiff
+from toydiff.datasets import Distribution
+from toydiff.denoiser import Denoiser
+from toydiff.network import Architecture, init_params
+
+mpl.use("Agg")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    from matplotlib import pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def tree():
+    return toydiff.fractal_tree("A")
+
+
+@pytest.fixture(scope="session")
+def reference(tree):
+    return toydiff.Reference(tree)
+
+
+@pytest.fixture
+def tiny_mixture():
+    """Two Gaussians, one of them thin and tilted."""
+    return toydiff.GaussianMixture(
+        [0.3, 0.7], [[-0.5, 0.0], [0.4, 0.2]], [[[0.04, 0.0], [0.0, 0.01]], [[0.02, 0.015], [0.015, 0.02]]]
+    )
+
+
+@pytest.fixture
+def tiny_denoiser(key):
+    """An untrained network of width 4 whose gain is not 0."""
+    architecture = Architecture(width=4)
+    params = init_params(architecture, key) | {"gain": jax.numpy.float32(-0.2)}
+    return Denoiser(params, None, architecture)
+
+
+@pytest.fixture
+def extra_distribution(monkeypatch, tiny_mixture):
+    """A distribution added as a user would: one function, one row."""
+    monkeypatch.setitem(toydiff.DISTRIBUTIONS, "two_blobs", Distribution(lambda classes: tiny_mixture, "A"))
+    return tiny_mixture

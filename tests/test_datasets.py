@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+import toydiff
+from toydiff import InputError, datasets
+
+
+@pytest.mark.parametrize("name", list(toydiff.DISTRIBUTIONS))
+def test_each_distribution_has_standard_deviation_one_half(name):
+    row = toydiff.DISTRIBUTIONS[name]
+    x = np.asarray(row.mixture(row.classes).sample(0, 200_000), float)
+    np.testing.assert_allclose(np.sqrt(x.var(0).mean()), 0.5, rtol=5e-3)
+
+
+@pytest.mark.parametrize("name", list(toydiff.DISTRIBUTIONS))
+def test_classes_together_are_the_whole(name):
+    row = toydiff.DISTRIBUTIONS[name]
+    whole, parts = row.mixture(row.classes), [row.mixture(c) for c in row.classes]
+    assert sum(part.branch_count for part in parts) == whole.branch_count
+    np.testing.assert_array_equal(np.concatenate([part.means for part in parts]), whole.means)
+    assert len(np.unique(whole.branches)) == whole.branch_count
+
+
+def test_shapes_of_the_simple_distributions():
+    three, grid = toydiff.three_gaussians(), toydiff.grid_of_gaussians()
+    assert three.weights.shape == (3,)
+    assert [toydiff.three_gaussians(c).weights.shape for c in "ABC"] == [(1,)] * 3
+    assert grid.weights.shape == (25,)
+    np.testing.assert_allclose(np.unique(np.round(np.diff(np.unique(np.round(grid.means, 5))), 4)).size, 1)
+
+
+@pytest.mark.parametrize("function", [toydiff.fractal_tree, toydiff.three_gaussians, toydiff.grid_of_gaussians])
+@pytest.mark.parametrize("classes", ["Z", "", "BA", "AA", None, ["A"]])
+def test_unknown_classes_are_refused(function, classes):
+    with pytest.raises(InputError, match=r"unknown classes .*; there are A, B"):
+        function(classes)
+
+
+def test_unknown_distribution_is_refused():
+    with pytest.raises(InputError, match="there are fractal_tree"):
+        datasets.distribution("fractal_treee", "A")
+
+
+def test_an_added_distribution_is_found_everywhere(extra_distribution, capsys):
+    from toydiff.cli import main
+
+    recipe = toydiff.Recipe(distribution="two_blobs", classes="A", widths=(4,), batch=64)
+    model = toydiff.train(recipe, 2, progress=False).denoiser()
+    assert model.truth() is extra_distribution
+    assert toydiff.open_model("exact/A", "two_blobs") is extra_distribution
+    status = main(["evaluate", "--distribution", "two_blobs", "--main", "exact/A", "-n", "64", "--steps", "4"])
+    assert status == 0
+    assert "sliced Wasserstein" in capsys.readouterr().out

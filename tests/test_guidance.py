@@ -1,0 +1,165 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import toydiff
+from toydiff import METHODS, InputError, Ratio, guidance, guide
+from toydiff.guidance import Method
+
+
+@pytest.fixture
+def models(tree, tiny_denoiser):
+    """A main model, an unconditional one and a bad one, all different."""
+    return tiny_denoiser, toydiff.fractal_tree("AB"), tree
+
+
+X = np.array([[0.3, 0.3], [1.0, 0.2], [-0.4, 0.9]])
+SIGMA = 0.2
+
+
+def scores(model, sigma=SIGMA):
+    return np.asarray(model.score(X, sigma))
+
+
+def test_weight_one_is_the_main_model_and_zero_the_guide(models):
+    main, guide_model, _ = models
+    for method in ("cfg", "autoguidance"):
+        np.testing.assert_allclose(scores(guide(method, main, guide_model, weight=1)), scores(main), rtol=1e-5)
+        at_zero = guide(method, main, guide_model, weight=0)
+        np.testing.assert_allclose(scores(at_zero), scores(guide_model), rtol=1e-4, atol=1e-4)
+
+
+def test_guided_denoiser_is_the_formula(models):
+    main, other, _ = models
+    w = 3.5
+    expected = w * main.denoise(X, SIGMA) + (1 - w) * other.denoise(X, SIGMA)
+    np.testing.assert_allclose(guide("cfg", main, other, weight=w).denoise(X, SIGMA), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_equal_models_cancel_at_any_weight(tree):
+    for w in (0.0, 2.0, 50.0):
+        guided = guide("autoguidance", tree, tree, weight=w)
+        np.testing.assert_allclose(scores(guided), scores(tree), rtol=1e-4, atol=1e-4)
+
+
+def test_truncation_scales_the_score_and_unguided_does_nothing(models):
+    main = models[0]
+    np.testing.assert_allclose(scores(guide("truncation", main, weight=1.4)), 1.4 * scores(main), rtol=1e-5)
+    np.testing.assert_array_equal(scores(guide("unguided", main)), scores(main))
+
+
+def test_the_guided_score_is_the_gradient_of_the_guided_log_density(models):
+    for method, row in METHODS.items():
+        guided = guide(method, models[0], *models[1 : 1 + len(row.guides)])
+        gradient = jax.vmap(jax.grad(lambda x, g=guided: g.log_density_at(x, jnp.float32(SIGMA))))(jnp.asarray(X))
+        np.testing.assert_allclose(scores(guided), gradient, rtol=1e-3, atol=1e-3)
+
+
+def test_mix_is_the_papers(models):
+    main, uncond, bad = models
+    w, share = 3.0, 0.25
+    mixed = guide("mix", main, uncond, bad, weight=w, share=share)
+    w_u, w_c = (1 - share) * (w - 1) + 1, share * (w - 1) + 1
+    d_m, d_u, d_c = (m.denoise(X, SIGMA) for m in models)
+    expected = d_m + (w_u - 1) * (d_m - d_u) + (w_c - 1) * (d_m - d_c)
+    np.testing.assert_allclose(mixed.denoise(X, SIGMA), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_mix_ends_at_cfg_and_at_autoguidance(models):
+    main, uncond, bad = models
+    for share, method, guide_model in ((0, "cfg", uncond), (1, "autoguidance", bad)):
+        mixed = guide("mix", main, uncond, bad, weight=2.5, share=share)
+        np.testing.assert_allclose(
+            scores(mixed), scores(guide(method, main, guide_model, weight=2.5)), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_interval_guides_above_lo_up_to_hi(models):
+    main, other, _ = models
+    guided = guide("cfg", main, other, weight=3, interval=(0.1, 0.5))
+    full = guide("cfg", main, other, weight=3)
+    for sigma, expected in ((0.1, main), (0.11, full), (0.5, full), (0.51, main)):
+        np.testing.assert_allclose(scores(guided, sigma), scores(expected, sigma), rtol=1e-5)
+
+
+def test_ratio_is_the_difference(models):
+    main, other, _ = models
+    ratio = Ratio(main, other)
+    np.testing.assert_allclose(scores(ratio), scores(main) - scores(other), rtol=1e-4, atol=1e-4)
+    difference = main.log_density(X, SIGMA) - other.log_density(X, SIGMA)
+    np.testing.assert_allclose(ratio.log_density(X, SIGMA), difference, rtol=1e-4, atol=1e-4)
+
+
+def test_the_oracle_needs_no_network(tree):
+    guided = toydiff.guided_model("cfg", 2.0, main="exact/A", guides=["exact/AB"])
+    expected = 2 * scores(tree) - scores(toydiff.fractal_tree("AB"))
+    np.testing.assert_allclose(scores(guided), expected, rtol=1e-4, atol=1e-3)
+    assert np.isfinite(guided.score(X, 0.0)).all()
+
+
+def test_everything_that_a_slider_moves_is_traced(models):
+    main, other, bad = models
+    traces = []
+
+    @jax.jit
+    def score(model, x, sigma):
+        traces.append(1)
+        return model.score(x, sigma)
+
+    for w, lo, hi, share, sigma in ((1, 0, 1, 0, 0.1), (3.5, 0.1, np.inf, 1, 0.2), (2, 0, 9, 0.5, 1)):
+        mixed = guide("mix", main, other, bad, weight=w, share=share, interval=(lo, hi))
+        score(mixed, jnp.asarray(X), jnp.float32(sigma))
+    assert len(traces) == 1
+
+
+def test_guide_works_under_jit(models):
+    main, other, _ = models
+    score = jax.jit(lambda w: guide("cfg", main, other, weight=w).score_at(jnp.asarray(X[0]), jnp.float32(SIGMA)))
+    np.testing.assert_allclose(score(2.0), scores(guide("cfg", main, other, weight=2.0))[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"weight": float("nan")}, "weight is nan"),
+        ({"weight": -1}, "weight is -1; it must be a number, at least 0 and at most 100"),
+        ({"weight": 1e9}, "at most 100"),
+        ({"weight": "three"}, "weight is 'three'"),
+        ({"interval": (-1, 2)}, "interval lo"),
+        ({"interval": (2, 1)}, "interval hi is 1; it must be a number, at least 2"),
+        ({"share": 1.5}, "share is 1.5"),
+    ],
+)
+def test_bad_numbers_are_refused(tree, options, words):
+    with pytest.raises(InputError, match=words):
+        guide("cfg", tree, tree, **options)
+
+
+def test_bad_methods_and_guides_are_refused(tree):
+    with pytest.raises(InputError, match="unknown method 'cgf'; there are unguided, cfg"):
+        guide("cgf", tree)
+    with pytest.raises(InputError, match="got 0 guide models; it takes 1"):
+        guide("autoguidance", tree)
+    with pytest.raises(InputError, match="without guidance it can only be 1"):
+        guide("unguided", tree, weight=2)
+    with pytest.raises(InputError, match="stands for no distribution"):
+        toydiff.Flat().truth()
+
+
+def test_an_added_method_is_found_everywhere(monkeypatch, capsys, tmp_path):
+    from toydiff import cli, figures
+
+    def half_truncation(main, guides, weight, share):
+        return (guidance.Flat(),), ((weight + 1) / 2,)
+
+    monkeypatch.setitem(METHODS, "half", Method(half_truncation, "Half truncation", "Half", (), 1.2))
+    out = tmp_path / "samples.npz"
+    assert cli.main(["sample", "--method", "half", "-n", "32", "--steps", "3", "--out", str(out)]) == 0
+    assert out.exists()
+    with pytest.raises(SystemExit):
+        cli.main(["sample", "--help"])
+    assert "half" in capsys.readouterr().out
+    monkeypatch.setattr(figures, "SAMPLES", 64)
+    figure = figures.methods(0)
+    assert any("Half, w = 1.2" in ax.get_title() for ax in figure.axes)

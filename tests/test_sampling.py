@@ -1,0 +1,133 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import toydiff
+from toydiff import GaussianMixture, InputError, sample, sampling
+from toydiff.sampling import noise_schedule
+
+VARIANCE = np.array([0.04, 0.25])
+
+
+@pytest.fixture
+def gaussian():
+    """Its ODE has the solution x(sigma) = x(s0) sqrt((c^2 + sigma^2) / (c^2 + s0^2)) on each axis."""
+    return GaussianMixture([1.0], [[0.0, 0.0]], [np.diag(VARIANCE)])
+
+
+def exact_path(start, sigma, sigma_max):
+    return np.asarray(start, float) * np.sqrt((VARIANCE + np.square(sigma)[:, None, None]) / (VARIANCE + sigma_max**2))
+
+
+def test_schedule_is_the_papers():
+    sigma = noise_schedule()
+    assert sigma.shape == (33,)
+    np.testing.assert_allclose(sigma[[0, 31, 32]], [5, 0.002, 0], atol=1e-12)
+    i = np.arange(32)
+    expected = (5 ** (1 / 7) + i / 31 * (0.002 ** (1 / 7) - 5 ** (1 / 7))) ** 7
+    np.testing.assert_allclose(sigma[:-1], expected, rtol=1e-12)
+
+
+def test_trajectory_keeps_every_step_and_follows_the_solution(gaussian):
+    trajectory = sample(gaussian, 0, 50)
+    assert trajectory.x.shape == (33, 50, 2)
+    expected = exact_path(trajectory.x[0], np.asarray(trajectory.sigma), 5.0)
+    np.testing.assert_allclose(trajectory.x, expected, atol=0.02)
+    np.testing.assert_array_equal(trajectory.samples, trajectory.x[-1])
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
+def test_solvers_converge_at_their_order(gaussian, solver, order):
+    """Error at the last level before 0 in float64: halving the step divides it by 2^order."""
+    with jax.enable_x64(True):
+        model = GaussianMixture([1.0], [[0.0, 0.0]], [np.diag(VARIANCE)])
+        start = np.array([[1.0, -2.0], [0.5, 3.0]])
+        errors = []
+        for steps in (32, 64, 128):
+            path = sample(model, 0, 2, steps=steps, sigma_min=0.1, sigma_max=2.0, solver=solver, start=start)
+            expected = exact_path(start, np.array([0.1]), 2.0)[0]
+            errors.append(np.abs(np.asarray(path.x[-2]) - expected).max())
+    orders = np.log2(np.array(errors[:-1]) / errors[1:])
+    np.testing.assert_allclose(orders, order, atol=0.15)
+
+
+def test_heun_makes_63_evaluations(gaussian, monkeypatch):
+    calls = []
+
+    def counting_score(self, x, sigma):
+        jax.debug.callback(lambda: calls.append(1))
+        return -x / (jnp.asarray(VARIANCE, x.dtype) + sigma**2)
+
+    monkeypatch.setattr(GaussianMixture, "score_at", counting_score)
+    sample(gaussian, 0, 1, path=False).x.block_until_ready()
+    jax.effects_barrier()
+    assert len(calls) == 63
+    sampling._solve.clear_cache()
+
+
+def test_blocks_and_path_do_not_change_the_samples(tree):
+    x = sample(tree, 3, 2 * tree.block + 5)
+    np.testing.assert_array_equal(sample(tree, 3, 2 * tree.block + 5, path=False).x[0], x.samples)
+    start = x.x[0]
+    alone = sample(tree, 3, 7, start=start[:7])
+    np.testing.assert_allclose(alone.samples, x.samples[:7], atol=2e-3)
+
+
+def test_starts(tree, tiny_denoiser):
+    exact = sample(tree, 1, 4000, steps=2).x[0]
+    noise = sample(tree, 1, 4000, steps=2, start="noise").x[0]
+    assert np.abs(np.asarray(exact).mean(0) - [0.3719, 0.3646]).max() < 5 * 5 / np.sqrt(4000)
+    assert np.asarray(noise).std() == pytest.approx(5, rel=0.05)
+    other = toydiff.three_gaussians("B")
+    np.testing.assert_array_equal(sample(tree, 1, 9, steps=2, start=other).x[0], other.sample(1, 9, 5.0))
+    np.testing.assert_array_equal(sample(tiny_denoiser, 1, 9, steps=2).x[0], tree.sample(1, 9, 5.0))
+
+
+def test_one_compilation_for_all_weights_seeds_and_noise_levels(tiny_denoiser, tree):
+    sampling._solve.clear_cache()
+    for weight, seed, sigma_max in ((1, 0, 5.0), (2.5, 1, 3.0), (4, 2, 5)):
+        guided = toydiff.guide("cfg", tiny_denoiser, tree, weight=weight, interval=(0.0, sigma_max))
+        sample(guided, seed, 10, sigma_max=sigma_max, steps=4, path=False)
+    assert sampling._solve._cache_size() == 1
+
+
+def test_same_seed_same_trajectory(tiny_denoiser):
+    first, second = (sample(tiny_denoiser, 4, 20) for _ in range(2))
+    np.testing.assert_array_equal(first.x, second.x)
+
+
+def test_float32_follows_float64(tree):
+    start = np.asarray(tree.sample(0, 64, 5.0))
+    single = sample(tree, 0, 64, start=start).samples
+    with jax.enable_x64(True):
+        double = sample(toydiff.fractal_tree("A"), 0, 64, start=start.astype(float)).samples
+        assert double.dtype == jnp.float64
+    assert np.median(np.abs(np.asarray(single) - np.asarray(double))) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n": 0}, "n is 0"),
+        ({"n": 10**10}, "n is 10000000000; it must be a whole number from 1 to 100,000,000"),
+        ({"steps": 0}, "steps is 0"),
+        ({"sigma_max": float("nan")}, "sigma_max is nan"),
+        ({"sigma_max": -5}, "sigma_max is -5"),
+        ({"sigma_max": 1e9}, "sigma_max"),
+        ({"sigma_min": 6}, "sigma_min is 6; it must be a number, above 0 and at most 5"),
+        ({"rho": 0}, "rho"),
+        ({"solver": "rk4"}, "unknown solver 'rk4'; there are heun, euler"),
+        ({"start": "data"}, "unknown start 'data'; there are noise"),
+        ({"start": np.zeros((3, 2))}, r"start has shape \(3, 2\)"),
+    ],
+)
+def test_bad_input_is_refused(tree, options, words):
+    with pytest.raises(InputError, match=words):
+        sample(**{"model": tree, "key": 0, "n": 4} | options)
+
+
+@pytest.mark.slow
+def test_a_million_points_fit(tree):
+    samples = sample(toydiff.guided_model("autoguidance"), 0, 1_000_000, path=False).samples
+    assert np.isfinite(samples).all()

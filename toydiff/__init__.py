@@ -1,0 +1,55 @@
+"""toydiff: see and measure what guidance does to a diffusion model, on distributions whose density is known.
+
+Everything is a score model: exact mixtures, trained networks, and guided combinations of them answer
+`log_density`, `score` and `denoise` at any noise level, and everything else takes any of them. Lengths are in
+units where the data has standard deviation 0.5 on each axis; w = 1 is no guidance, w = 0 the guide alone.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from toydiff.checks import InputError
+    from toydiff.datasets import DISTRIBUTIONS, fractal_tree, grid_of_gaussians, three_gaussians
+    from toydiff.denoiser import Denoiser
+    from toydiff.figures import FIGURES, draw_figures
+    from toydiff.guidance import METHODS, Flat, Guided, Ratio, guide
+    from toydiff.metrics import METRICS, Reference, evaluate
+    from toydiff.mixture import GaussianMixture
+    from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, sample
+    from toydiff.score_model import ScoreModel
+    from toydiff.training import Recipe, Training, train, validation_loss
+    from toydiff.zoo import guided_model, list_models, load_model, load_weights, open_model, save_model
+
+# Loaded when first asked for: `toydiff --help` need not wait for JAX.
+_HOME = {
+    "checks": ("InputError",),
+    "datasets": ("DISTRIBUTIONS", "fractal_tree", "grid_of_gaussians", "three_gaussians"),
+    "denoiser": ("Denoiser",),
+    "figures": ("FIGURES", "draw_figures"),
+    "guidance": ("METHODS", "Flat", "Guided", "Ratio", "guide"),
+    "metrics": ("METRICS", "Reference", "evaluate"),
+    "mixture": ("GaussianMixture",),
+    "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "sample"),
+    "score_model": ("ScoreModel",),
+    "training": ("Recipe", "Training", "train", "validation_loss"),
+    "zoo": ("guided_model", "list_models", "load_model", "load_weights", "open_model", "save_model"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_SUBMODULES = {*_HOME, "plotting"}
+
+__all__ = ["__version__", *_MODULE_OF]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"toydiff.{name}")
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"toydiff.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'toydiff' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -1,0 +1,61 @@
+"""Checks at the boundary: bad input is refused in one line, before anything is compiled."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+
+
+class InputError(ValueError):
+    """An argument or a file that cannot be used.
+
+    The message is one line: what was given, and what would be accepted. The command line prints it and
+    exits with status 2.
+    """
+
+
+def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: float = -math.inf) -> Any:
+    """`value` as a float with low <= value <= high and value > above; a traced array passes unchecked.
+
+    Raises:
+        InputError: it is not one number, is NaN, or lies outside the range.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return value
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        result = math.nan
+    if not (low <= result <= high and result > above):
+        lower = f"above {above:g}" if above > -math.inf else f"at least {low:g}"
+        accepted = lower if math.isinf(high) else f"{lower} and at most {high:g}"
+        raise InputError(f"{name} is {value!r}; it must be a number, {accepted}")
+    return result
+
+
+def count(name: str, value: Any, low: int = 1, high: int = 100_000_000) -> int:
+    """`value` as an int with low <= value <= high.
+
+    Raises:
+        InputError: it is not a whole number or lies outside the range.
+    """
+    try:
+        whole = int(value)
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if isinstance(value, bool) or whole is None or whole != value or not low <= whole <= high:
+        raise InputError(f"{name} is {value!r}; it must be a whole number from {low:,} to {high:,}")
+    return whole
+
+
+def choice(name: str, value: Any, options: Iterable[str]) -> str:
+    """`value` itself when it is one of `options`.
+
+    Raises:
+        InputError: it is something else; the message lists the options.
+    """
+    options = list(options)
+    if not isinstance(value, str) or value not in options:
+        raise InputError(f"unknown {name} {value!r}; there are {', '.join(options)}")
+    return value

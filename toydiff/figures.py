@@ -1,0 +1,237 @@
+"""The paper-style figures, composed from `plotting`: each a function of the seed, and a row in the table."""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from tqdm.auto import tqdm
+
+from toydiff import datasets, metrics, plotting
+from toydiff.checks import choice, count
+from toydiff.guidance import METHODS, Ratio
+from toydiff.mixture import GaussianMixture
+from toydiff.plotting import CLASS, FULL_VIEW, GUIDE, MAIN, OTHER, RATIO, ZOOM_VIEW, Hue
+from toydiff.sampling import sample
+from toydiff.score_model import ScoreModel
+from toydiff.storage import PathLike, check_writable, replacing
+from toydiff.zoo import MAIN as MAIN_MODEL
+from toydiff.zoo import guided_model, open_model
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titlepad": 3,
+    "axes.linewidth": 0.4,
+    "axes.edgecolor": "#555555",
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,  # text stays text, which journals ask for
+    "svg.fonttype": "none",
+    "svg.hashsalt": "toydiff",  # the same picture gives the same file
+}
+WIDTH = 7.16
+"""Inches: two columns of a paper."""
+
+SAMPLES = 16_384
+SIGMA_MID = 0.03
+THINNED = 0.045
+"""Distance of the points that carry arrows and trajectories in Figure 2."""
+NOISE_LEVELS = (0.5, 0.25, 0.08, 0.03, 0.01)
+
+
+def _figure(height: float, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+    with mpl.rc_context(STYLE):
+        layout = ConstrainedLayoutEngine(w_pad=0.015, h_pad=0.015, wspace=0.02, hspace=0.02)
+        figure = Figure(figsize=(WIDTH, height), layout=layout)
+        return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+@cache
+def _tree(classes: str) -> GaussianMixture:
+    """One object a choice of classes, so that its outlines are computed once."""
+    return datasets.fractal_tree(classes)
+
+
+def _draw_classes(ax: Axes, view: plotting.View = FULL_VIEW) -> None:
+    for classes, hue in (("B", OTHER), ("A", CLASS)):
+        plotting.plot_outline(_tree(classes), hue=hue, linewidth=0.35, view=view, ax=ax)
+
+
+def _draw_samples(ax: Axes, x: np.ndarray, hue: Hue, reference: metrics.Reference, seed: int) -> None:
+    """Samples over the outlines of both classes, outliers apart, and underneath what was measured."""
+    _draw_classes(ax)
+    outlier = np.asarray(reference.truth.log_density(x)) < reference.quantile(0.001)
+    plotting.plot_samples(x[~outlier], color=hue.dark, size=0.25, ax=ax)
+    plotting.plot_samples(x[outlier], color=plotting.OUTLIER, size=0.9, ax=ax)
+    rows = {name: metrics.METRICS[name] for name in ("outlier_rate_0.001", "branch_coverage")}
+    scores = metrics.evaluate(x, reference, seed=seed, metrics=rows)
+    outliers, coverage = (scores[name].value for name in rows)
+    ax.set_xlabel(" ", fontsize=6.5, labelpad=2)  # keeps the room for the two below
+    below: Any = {"transform": ax.transAxes, "fontsize": 6.5, "va": "top"}
+    ax.text(0.01, -0.03, f"outliers {outliers:.1%}", ha="left", color=plotting.OUTLIER, **below)
+    ax.text(0.99, -0.03, f"branches {coverage:.0%}", ha="right", color=hue.dark, **below)
+
+
+def _method_panels(axes: Iterable[Axes], methods: Iterable[str], seed: int, main: ScoreModel) -> None:
+    """The first panel shows exact samples, each further one a method with its default weight and guides."""
+    first, *others = axes
+    truth = main.truth()
+    reference = metrics.Reference(truth)
+    _draw_samples(first, np.asarray(truth.sample(seed, SAMPLES)), CLASS, reference, seed)
+    first.set_title("(a) Ground truth")
+    for letter, ax, method in zip("bcdefghijklmnopqrstuvwxyz", others, methods, strict=False):
+        model = guided_model(method, main=main)
+        x = np.asarray(sample(model, seed, SAMPLES, path=False).samples)
+        _draw_samples(ax, x, MAIN, reference, seed)
+        row = METHODS[method]
+        weight = "" if row.weight == 1 else f", w = {row.weight:g}"
+        ax.set_title(f"({letter}) {row.short}{weight}")
+
+
+def fig1(seed: int = 0) -> Figure:
+    """Samples: ground truth, unguided, CFG, naive truncation, autoguidance (Figure 1 of the paper)."""
+    figure, axes = _figure(1.72, 1, 5)
+    _method_panels(axes.flat, ("unguided", "cfg", "truncation", "autoguidance"), seed, open_model(MAIN_MODEL))
+    return figure
+
+
+def methods(seed: int = 0) -> Figure:
+    """The same as Figure 1 for every method in the table."""
+    rows = -(-(len(METHODS) + 1) // 3)
+    figure, axes = _figure(2.68 * rows, rows, 3)
+    _method_panels(axes.flat, METHODS, seed, open_model(MAIN_MODEL))
+    for ax in axes.flat[len(METHODS) + 1 :]:
+        ax.set_axis_off()
+    return figure
+
+
+def fig2(seed: int = 0) -> Figure:
+    """Why CFG works: two densities and their ratio at sigma = 0.03, and trajectories (Figure 2 of the paper)."""
+    return _zoom_figure("cfg", 4.0, "unconditional", seed)
+
+
+def fig2_autoguidance(seed: int = 0) -> Figure:
+    """The same as Figure 2 for autoguidance at w = 3."""
+    return _zoom_figure("autoguidance", 3.0, "bad version", seed)
+
+
+def _zoom_figure(method: str, weight: float, guide_title: str, seed: int) -> Figure:
+    main, guided = open_model(MAIN_MODEL), guided_model(method, weight)
+    (guide,) = guided.guides
+    truth = main.truth()
+    draws = np.asarray(truth.sample(seed, 1 << 16, SIGMA_MID))
+    points = plotting.thin_points(draws[ZOOM_VIEW.contains(draws)], THINNED)
+    figure, axes = _figure(1.66, 1, 5)
+    fields: list[tuple[ScoreModel, Hue, str]] = [
+        (main, MAIN, r"(a) $p_1$, main"),
+        (guide, GUIDE, rf"(b) $p_0$, {guide_title}"),
+        (Ratio(main, guide), RATIO, r"(c) ratio $p_1/p_0$"),
+    ]
+    for ax, (model, hue, title) in zip(axes.flat, fields, strict=False):
+        plotting.plot_density(model, SIGMA_MID, hue=hue, peak_among=points, view=ZOOM_VIEW, ax=ax)
+        _draw_noisy_class(ax, truth, ZOOM_VIEW)
+        plotting.plot_scores(model, points, SIGMA_MID, color=hue.dark, view=ZOOM_VIEW, ax=ax)
+        ax.set_title(title)
+    title = {"cfg": "CFG"}.get(method, method)
+    for ax, model, caption in zip(
+        axes.flat[3:], (main, guided), ("(d) unguided", f"(e) {title}, w = {weight:g}"), strict=True
+    ):
+        _draw_classes(ax, ZOOM_VIEW)
+        path = sample(model, seed, len(points), sigma_max=SIGMA_MID, start=points)
+        plotting.plot_trajectories(path, view=ZOOM_VIEW, ax=ax)
+        ax.set_title(caption)
+    return figure
+
+
+def _draw_noisy_class(ax: Axes, truth: GaussianMixture, view: plotting.View) -> None:
+    plotting.plot_outline(
+        truth,
+        SIGMA_MID,
+        level=plotting.NOISY_OUTLINE_LEVEL,
+        within_view=True,
+        fill=False,
+        linewidth=0.8,
+        view=view,
+        ax=ax,
+    )
+
+
+def fig9(seed: int = 0) -> Figure:
+    """Learned densities and ratios at five noise levels (Figure 9 of the paper)."""
+    main, uncond, bad = (open_model(name) for name in (MAIN_MODEL, "AB/32/512", "A/32/512"))
+    columns: list[tuple[str, ScoreModel, Hue]] = [
+        ("(a) main $p_1$", main, MAIN),
+        ("(b) CFG guide $p_0$", uncond, GUIDE),
+        ("(c) autoguide $p_0$", bad, GUIDE),
+        ("(d) CFG $p_1/p_0$", Ratio(main, uncond), RATIO),
+        ("(e) autoguidance $p_1/p_0$", Ratio(main, bad), RATIO),
+    ]
+    figure, axes = _figure(7.55, len(NOISE_LEVELS), len(columns))
+    truth = _tree("A")
+    for row, sigma in zip(axes, NOISE_LEVELS, strict=True):
+        data = truth.sample(seed, 4096, sigma)
+        for ax, (_, model, hue) in zip(row, columns, strict=True):
+            plotting.plot_density(model, sigma, hue=hue, peak_among=data, ax=ax)
+            plotting.plot_outline(truth, fill=False, linewidth=0.35, ax=ax)
+        row[0].set_ylabel(rf"$\sigma$ = {sigma:g}", fontsize=8)
+    for ax, (title, _, _) in zip(axes[0], columns, strict=True):
+        ax.set_title(title)
+    return figure
+
+
+FIGURES: dict[str, Callable[[int], Figure]] = {
+    "fig1": fig1,
+    "fig2": fig2,
+    "fig2-autoguidance": fig2_autoguidance,
+    "fig9": fig9,
+    "methods": methods,
+}
+FORMATS = ("png", "pdf", "svg")
+
+
+def save_figure(figure: Figure, path: PathLike) -> None:
+    """Write a figure in the format of the path's ending, whole or not at all, the same bytes each time.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    kind = Path(path).suffix.lstrip(".")
+    metadata: dict[str, Any] = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    with mpl.rc_context(STYLE), replacing(path) as temporary:
+        figure.savefig(temporary, format=choice("format", kind, FORMATS), metadata=metadata[kind])
+
+
+def draw_figures(
+    names: Iterable[str] = tuple(FIGURES),
+    folder: PathLike = "figures",
+    *,
+    formats: Iterable[str] = ("png",),
+    seed: int = 0,
+    progress: bool = True,
+) -> list[Path]:
+    """Draw figures of the table and write each in each format; the files written.
+
+    Raises:
+        InputError: there is no such figure or format, or a file cannot be written.
+    """
+    names, formats = list(names), list(formats)
+    for name in names:
+        choice("figure", name, FIGURES)
+    for kind in formats:
+        choice("format", kind, FORMATS)
+    count("seed", seed, 0, 2**32 - 1)
+    check_writable(Path(folder) / "any")
+    written = []
+    for name in tqdm(names, unit="figure", disable=None if progress else True):
+        with mpl.rc_context(STYLE):
+            figure = FIGURES[name](seed)
+        for kind in formats:
+            written.append(Path(folder) / f"{name}.{kind}")
+            save_figure(figure, written[-1])
+    return written

@@ -1,0 +1,221 @@
+"""Guidance: D_w = D_main + sum_i (w_i - 1) (D_main - D_i), and the table of methods."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from toydiff.checks import InputError, choice, number
+from toydiff.mixture import GaussianMixture
+from toydiff.score_model import ScoreModel
+
+MAX_WEIGHT = 100.0
+ALL_SIGMAS = (0.0, math.inf)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Flat(ScoreModel):
+    """Log density 0 everywhere, score 0, D(x; sigma) = x: guiding away from it scales the score by w."""
+
+    def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """0."""
+        return jnp.zeros_like(x[0])
+
+    def truth(self) -> GaussianMixture:
+        """There is none."""
+        raise InputError("the flat model stands for no distribution; name one")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Ratio(ScoreModel):
+    """log p_1(x; sigma) - log p_0(x; sigma): its score is the direction in which guidance pushes.
+
+    Equation 3 of Karras et al. 2024 (arXiv 2406.02507): guidance multiplies p_1 by (p_1 / p_0)^(w - 1).
+    """
+
+    main: ScoreModel
+    guide: ScoreModel
+
+    @property
+    def block(self) -> int:
+        """The smaller block of its models."""
+        return min(self.main.block, self.guide.block)
+
+    @property
+    def positive_sigma(self) -> bool:
+        """Whether either of its models refuses sigma = 0."""
+        return self.main.positive_sigma or self.guide.positive_sigma
+
+    def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """Log ratio, up to a constant, at one point x [2] and one noise level sigma []."""
+        return self.main.log_density_at(x, sigma) - self.guide.log_density_at(x, sigma)
+
+    def score_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """Difference of the scores [2] at one point x [2] and one noise level sigma []."""
+        return self.main.score_at(x, sigma) - self.guide.score_at(x, sigma)
+
+    def truth(self) -> GaussianMixture:
+        """That of the main model."""
+        return self.main.truth()
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Guided(ScoreModel):
+    """log p_w = log p_main + sum_i (w_i(sigma) - 1) (log p_main - log p_i), and the same for the scores.
+
+    Equation 5 of Karras et al. 2024 (arXiv 2406.02507) and, with several guides, its extension in
+    section 5. w_i(sigma) = w_i where lo < sigma <= hi and 1 elsewhere: the guidance interval of
+    Kynkäänniemi et al. 2024 (arXiv 2404.07724).
+
+    The convention of the weight is Karras': w = 1 is no guidance and w = 0 is the guide alone. The
+    weight of Ho & Salimans 2022 (arXiv 2207.12598) is w - 1. The ODE with these scores does not sample p_w.
+
+    Attributes:
+        main: the model that is guided.
+        guides: the models that it is steered away from.
+        weights: one a guide, [len(guides)].
+        interval: (lo, hi), [2].
+    """
+
+    main: ScoreModel
+    guides: tuple[ScoreModel, ...]
+    weights: jax.Array
+    interval: jax.Array
+
+    @property
+    def positive_sigma(self) -> bool:
+        """Whether any of its models refuses sigma = 0."""
+        return any(model.positive_sigma for model in (self.main, *self.guides))
+
+    @property
+    def block(self) -> int:
+        """The smallest block of its models."""
+        return min(model.block for model in (self.main, *self.guides))
+
+    def weights_at(self, sigma: jax.Array) -> jax.Array:
+        """w_i(sigma), [len(guides)], at one noise level sigma []."""
+        inside = (sigma > self.interval[0]) & (sigma <= self.interval[1])
+        return jnp.where(inside, self.weights, jnp.ones_like(self.weights))
+
+    def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """Unnormalised log p_w at one point x [2] and one noise level sigma []."""
+        return self._combine("log_density_at", x, sigma)
+
+    def score_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """Guided score [2] at one point x [2] and one noise level sigma []."""
+        return self._combine("score_at", x, sigma)
+
+    def _combine(self, what: str, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        main = getattr(self.main, what)(x, sigma)
+        weights, result = self.weights_at(sigma), main
+        for i, guide in enumerate(self.guides):
+            result += (weights[i] - 1) * (main - getattr(guide, what)(x, sigma))
+        return result
+
+    def truth(self) -> GaussianMixture:
+        """That of the main model."""
+        return self.main.truth()
+
+
+Rule = Callable[
+    [ScoreModel, Sequence[ScoreModel], jax.Array, jax.Array],
+    tuple[Sequence[ScoreModel], Sequence[jax.Array]],
+]
+"""(main, guides, weight, share) -> (models to be steered away from, a weight for each)."""
+
+
+def no_guide(
+    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
+) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
+    """D_1 alone, whatever the weight."""
+    return (), ()
+
+
+def one_guide(
+    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
+) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
+    """w D_1 + (1 - w) D_0: CFG where D_0 is unconditional, autoguidance where it is a bad version of D_1."""
+    return guides, (weight,)
+
+
+def flat_guide(
+    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
+) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
+    """Score w * score_1: naive truncation, the same as lowering the temperature to 1 / w."""
+    return (Flat(),), (weight,)
+
+
+def two_guides(
+    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
+) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
+    """Both at once: w_u = (1 - share) (w - 1) + 1 for the first guide, w_c = share (w - 1) + 1 for the second.
+
+    Share 0 is the first guide alone (CFG), 1 the second alone (autoguidance); section 5 of
+    Karras et al. 2024 (arXiv 2406.02507).
+    """
+    return guides, ((1 - share) * (weight - 1) + 1, share * (weight - 1) + 1)
+
+
+class Method(NamedTuple):
+    """A row of the table of guidance methods."""
+
+    rule: Rule
+    """Which models are steered away from, and how far."""
+    title: str
+    """As it stands in menus."""
+    short: str
+    """As it stands over a panel of a figure."""
+    guides: tuple[str, ...] = ()
+    """Names, in the zoo, of the guides that the rule takes; the paper's for its figures."""
+    weight: float = 1.0
+    """The weight when none is given; the paper's for its figures."""
+
+
+METHODS: dict[str, Method] = {
+    "unguided": Method(no_guide, "No guidance", "Unguided"),
+    "cfg": Method(one_guide, "Classifier-free guidance", "CFG", ("AB/32/512",), 4.0),
+    "truncation": Method(flat_guide, "Naive truncation", "Truncation", (), 1.4),
+    "autoguidance": Method(one_guide, "Autoguidance", "Autoguidance", ("A/32/512",), 3.0),
+    "mix": Method(two_guides, "CFG and autoguidance mixed", "CFG + autoguidance", ("AB/32/512", "A/32/512"), 3.0),
+}
+
+
+def guide(
+    method: str,
+    main: ScoreModel,
+    *guides: ScoreModel,
+    weight: float | jax.Array | None = None,
+    interval: tuple[float, float] = ALL_SIGMAS,
+    share: float | jax.Array = 0.5,
+) -> Guided:
+    """The model `main`, guided.
+
+    Args:
+        method: a row of `METHODS`.
+        main: the model that is guided.
+        guides: as many models as the method takes (CFG: the unconditional one; autoguidance: the bad one;
+            mix: the unconditional one, then the bad one).
+        weight: w, from 0 (the guide alone) by 1 (no guidance) upwards; by default the method's.
+        interval: (lo, hi): the weight is 1 outside lo < sigma <= hi.
+        share: of autoguidance in the mix, from 0 to 1; other methods ignore it.
+
+    Raises:
+        InputError: there is no such method, the number of guides is wrong, or a number is out of range.
+    """
+    row = METHODS[choice("method", method, METHODS)]
+    if len(guides) != len(row.guides):
+        raise InputError(f"method {method!r} got {len(guides)} guide models; it takes {len(row.guides)}")
+    w = jnp.asarray(number("weight", row.weight if weight is None else weight, 0, MAX_WEIGHT), float)
+    if method == "unguided" and weight is not None and not isinstance(w, jax.core.Tracer) and w != 1:
+        raise InputError(f"weight is {weight}; without guidance it can only be 1")
+    lo = number("interval lo", interval[0], 0)
+    hi = number("interval hi", interval[1], lo)
+    part = jnp.asarray(number("share", share, 0, 1), float)
+    away, weights = row.rule(main, guides, w, part)
+    return Guided(main, tuple(away), jnp.asarray(list(weights), float), jnp.asarray([lo, hi], float))

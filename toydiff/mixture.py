@@ -1,0 +1,160 @@
+"""Mixtures of Gaussians in the plane: the ground truth, exact at every noise level."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from toydiff.checks import InputError, count
+from toydiff.score_model import ScoreModel, check_sigma
+
+Seed = int | jax.Array
+"""A JAX key, or an integer from which one is made."""
+
+
+def as_key(seed: Seed) -> jax.Array:
+    """A JAX key from an integer seed; a key passes through.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(seed, jax.Array) and (
+        jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) or (seed.dtype == jnp.uint32 and seed.shape == (2,))
+    ):
+        return seed
+    return jax.random.key(count("seed", seed, 0, 2**32 - 1))
+
+
+@jax.tree_util.register_pytree_node_class
+class GaussianMixture(ScoreModel):
+    """p(x; sigma) = sum_i w_i N(x; mu_i, C_i + sigma^2 I), a mixture of k Gaussians.
+
+    Noise only shifts the eigenvalues of the covariances, so their eigenvectors are kept and everything is
+    computed from them in log space: finite in float32 far outside the data and at any sigma.
+
+    Attributes:
+        weights: [k], positive, summing to 1.
+        means: [k, 2].
+        covariances: [k, 2, 2], symmetric positive definite.
+        branches: [k] integers, the branch that each component belongs to, from 0; by default a branch a component.
+        branch_count: how many branches there are.
+    """
+
+    def __init__(
+        self,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike,
+        branches: ArrayLike | None = None,
+    ):
+        """Check the components, normalise the weights, decompose the covariances in float64.
+
+        Raises:
+            InputError: the shapes do not agree, a number is not finite, a weight is not positive or a
+                covariance is not symmetric positive definite.
+        """
+        w, mean, cov = (np.asarray(a, dtype=np.float64) for a in (weights, means, covariances))
+        k = w.size
+        if k == 0 or w.shape != (k,) or mean.shape != (k, 2) or cov.shape != (k, 2, 2):
+            raise InputError(
+                f"weights, means and covariances have shapes {w.shape}, {mean.shape} and {cov.shape}; "
+                "they must be [k], [k, 2] and [k, 2, 2] with k at least 1"
+            )
+        if not all(np.isfinite(a).all() for a in (w, mean, cov)):
+            raise InputError("a weight, mean or covariance is not finite; all must be")
+        if not (w > 0).all():
+            raise InputError(f"a weight is {w.min():g}; each must be above 0")
+        eigenvalues, eigenvectors = np.linalg.eigh(cov)
+        if not np.allclose(cov, cov.swapaxes(1, 2)) or not (eigenvalues > 0).all():
+            raise InputError("a covariance is not symmetric positive definite; each must be")
+        branch = np.arange(k) if branches is None else np.asarray(branches)
+        if branch.shape != (k,) or branch.dtype.kind not in "iu" or branch.min() < 0:
+            raise InputError(f"branches must be {k} integers from 0, one a component")
+        self.weights, self.means, self.covariances = map(jnp.asarray, (w / w.sum(), mean, cov))
+        self.branches = jnp.asarray(branch, jnp.int32)
+        self.branch_count = int(branch.max()) + 1
+        self._eigenvalues, self._eigenvectors = jnp.asarray(eigenvalues), jnp.asarray(eigenvectors)
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], int]:
+        """The arrays, and as the one static thing the number of branches."""
+        names = ("weights", "means", "covariances", "branches", "_eigenvalues", "_eigenvectors")
+        return tuple(getattr(self, name) for name in names), self.branch_count
+
+    @classmethod
+    def tree_unflatten(cls, branch_count: int, leaves: tuple[Any, ...]) -> "GaussianMixture":
+        """The mixture again, without the checks: the leaves may be traced."""
+        self = object.__new__(cls)
+        self.weights, self.means, self.covariances, self.branches = leaves[:4]
+        self._eigenvalues, self._eigenvectors = leaves[4:]
+        self.branch_count = branch_count
+        return self
+
+    @property
+    def block(self) -> int:
+        """256: on two cores 7 to 10 times faster than 4096 points of 1016 components at once."""
+        return 256
+
+    @property
+    def positive_sigma(self) -> bool:
+        """False: sigma = 0 is the data itself."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"GaussianMixture({self.weights.shape[0]} components)"
+
+    def component_log_densities_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """log w_i N(x; mu_i, C_i + sigma^2 I) of every component, [k], at x [2] and sigma []."""
+        dx, dy = x[0] - self.means[:, 0], x[1] - self.means[:, 1]
+        axes = self._eigenvectors
+        u = axes[:, 0, 0] * dx + axes[:, 1, 0] * dy
+        v = axes[:, 0, 1] * dx + axes[:, 1, 1] * dy
+        variance_u = self._eigenvalues[:, 0] + sigma**2
+        variance_v = self._eigenvalues[:, 1] + sigma**2
+        distance = u**2 / variance_u + v**2 / variance_v
+        log_volume = jnp.log(variance_u * variance_v) + 2 * math.log(2 * math.pi)
+        return jnp.log(self.weights) - 0.5 * (distance + log_volume)
+
+    def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """Normalised log density at one point x [2] and one noise level sigma []."""
+        return jax.nn.logsumexp(self.component_log_densities_at(x, sigma))
+
+    def truth(self) -> "GaussianMixture":
+        """Itself."""
+        return self
+
+    def sample(self, key: Seed, n: int, sigma: ArrayLike = 0.0) -> jax.Array:
+        """`n` exact draws from p(x; sigma).
+
+        Args:
+            key: a JAX key or an integer seed.
+            n: how many.
+            sigma: noise level >= 0, one for all points or one each, [] or [n].
+
+        Returns:
+            Points [n, 2].
+
+        Raises:
+            InputError: an argument is out of range.
+        """
+        n, sigma = count("n", n), check_sigma(sigma, positive=False)
+        if sigma.shape not in ((), (n,)):
+            raise InputError(f"sigma has shape {sigma.shape}; it must be one number or {n} of them")
+        key_component, key_noise = jax.random.split(as_key(key))
+        # Inverse of the cumulative weights: jax.random.categorical would draw n * k random numbers.
+        cumulative = jnp.cumsum(self.weights)
+        uniform = jax.random.uniform(key_component, (n,)) * cumulative[-1]
+        i = jnp.clip(jnp.searchsorted(cumulative, uniform, side="right"), 0, self.weights.size - 1)
+        variance = self._eigenvalues[i] + jnp.broadcast_to(sigma**2, (n,))[:, None]
+        along_axes = jnp.sqrt(variance) * jax.random.normal(key_noise, (n, 2))
+        return self.means[i] + jnp.einsum("nij,nj->ni", self._eigenvectors[i], along_axes)
+
+    def branch_posterior(self, x: ArrayLike, sigma: ArrayLike = 0.0) -> jax.Array:
+        """Posterior probability of each branch at points x [..., 2]: [..., number of branches]."""
+        return self._evaluate("_branch_posterior_at", x, sigma)
+
+    def _branch_posterior_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        posterior = jax.nn.softmax(self.component_log_densities_at(x, sigma))
+        return jax.ops.segment_sum(posterior, self.branches, self.branch_count)

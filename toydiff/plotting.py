@@ -1,0 +1,257 @@
+"""Axes-level drawing: each function draws one layer on `ax` (default: the current axes) and returns its artists."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+from jax.typing import ArrayLike
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.contour import QuadContourSet
+from matplotlib.quiver import Quiver
+
+from toydiff.checks import InputError, number
+from toydiff.mixture import GaussianMixture
+from toydiff.sampling import Trajectory
+from toydiff.score_model import ScoreModel, check_points
+
+OUTLINE_LEVEL = -2.12
+"""Contour of v that outlines a class: 98.65% of it lies inside."""
+NOISY_OUTLINE_LEVEL = -1.41
+"""The same for p(x; sigma) at the noise level of Figure 2."""
+RASTERIZE_ABOVE = 2000
+"""In vector formats more points than this are drawn as pixels; everything else stays vector."""
+
+
+class Hue(NamedTuple):
+    """The colours of a role: a light one for areas, a strong one for points and lines, a dark one for arrows."""
+
+    light: str
+    strong: str
+    dark: str
+
+    @property
+    def cmap(self) -> Colormap:
+        """White to light to strong."""
+        return LinearSegmentedColormap.from_list("", ["#ffffff", self.light, self.strong])
+
+
+MAIN = Hue("#c6e6c8", "#4aa564", "#0b4f27")
+GUIDE = Hue("#fad4ca", "#e0624d", "#7a1210")
+RATIO = Hue("#cfe0f5", "#5a92d2", "#0e3672")
+CLASS = Hue("#fdebd0", "#e8871e", "#9a4f00")
+OTHER = Hue("#ececec", "#b0b0b0", "#6a6a6a")
+OUTLIER = "#b4007d"
+
+
+class View(NamedTuple):
+    """A square part of the plane."""
+
+    x: float
+    y: float
+    half_width: float
+
+    @property
+    def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """(left, right), (bottom, top)."""
+        r = self.half_width
+        return (self.x - r, self.x + r), (self.y - r, self.y + r)
+
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Which points [n, 2] lie inside: [n]."""
+        return (np.abs(points - [self.x, self.y]) <= self.half_width).all(-1)
+
+
+FULL_VIEW = View(0.30, 0.30, 1.2)
+ZOOM_VIEW = View(0.45, 1.22, 0.3)
+
+
+def frame(view: View, *, ax: Axes | None = None) -> Axes:
+    """Show exactly `view`, with equal axes and without ticks."""
+    ax = ax or plt.gca()
+    ax.set(xlim=view.limits[0], ylim=view.limits[1], xticks=[], yticks=[], aspect="equal")
+    return ax
+
+
+def grid(view: View, resolution: int) -> np.ndarray:
+    """Points [resolution, resolution, 2] that cover the view, rows from bottom to top."""
+    (left, right), (bottom, top) = view.limits
+    return np.stack(np.meshgrid(np.linspace(left, right, resolution), np.linspace(bottom, top, resolution)), -1)
+
+
+def compress(log_density: np.ndarray, peak: float | None = None) -> np.ndarray:
+    """v = -sqrt(max(log p) - log p): for a Gaussian, minus the distance from its centre over sqrt(2) sigma.
+
+    Contours of v are evenly spaced where contours of p would crowd. Appendix C of Karras et al. 2024.
+    `peak` is max(log p) where the array does not hold it.
+    """
+    top = log_density.max() if peak is None else peak
+    return -np.sqrt(np.maximum(top - log_density, 0))
+
+
+def peak_log_density(mixture: GaussianMixture, sigma: float = 0.0) -> float:
+    """The largest log density of a mixture, found by 20 denoising steps uphill from each component's mean."""
+    x = mixture.means
+    smoothing = max(float(sigma), 0.005)
+    for _ in range(20):
+        x = mixture.denoise(x, smoothing)
+    return float(jnp.maximum(mixture.log_density(x, sigma).max(), mixture.log_density(mixture.means, sigma).max()))
+
+
+def plot_density(
+    model: ScoreModel,
+    sigma: float,
+    *,
+    view: View = FULL_VIEW,
+    hue: Hue = MAIN,
+    peak_among: ArrayLike | None = None,
+    depth: float = 3.0,
+    levels: int = 12,
+    resolution: int = 256,
+    ax: Axes | None = None,
+) -> QuadContourSet:
+    """Filled contours of v = -sqrt(max(log p) - log p) of any score model at a noise level.
+
+    Args:
+        model: whose log density is drawn.
+        peak_among: points [n, 2] among which max(log p) is looked for; by default the grid. Of a ratio the
+            highest peaks lie where there is no data: give it points of the data.
+        sigma: noise level.
+        view: part of the plane.
+        hue: colours.
+        depth: v from -depth to 0 is coloured, the rest stays white.
+        levels: how many steps.
+        resolution: points of the grid on each axis.
+        ax: axes.
+
+    Raises:
+        InputError: sigma is out of range for the model.
+    """
+    ax = frame(view, ax=ax)
+    points = grid(view, resolution)
+    peak = None if peak_among is None else float(model.log_density(peak_among, sigma).max())
+    v = compress(np.asarray(model.log_density(points, sigma)), peak)
+    edges = np.linspace(-number("depth", depth, above=0), 0, levels + 1)
+    edges[-1] = 1e-6  # the peak itself belongs to the highest step
+    axes = points[..., 0], points[..., 1]
+    filled = ax.contourf(*axes, v, edges, cmap=hue.cmap)
+    ax.contour(*axes, v, edges[:-1], colors=hue.dark, linewidths=0.2, alpha=0.3, linestyles="solid")
+    return filled
+
+
+def plot_outline(
+    mixture: GaussianMixture,
+    sigma: float = 0.0,
+    *,
+    level: float = OUTLINE_LEVEL,
+    view: View = FULL_VIEW,
+    hue: Hue = CLASS,
+    fill: bool = True,
+    within_view: bool = False,
+    linewidth: float = 0.6,
+    resolution: int = 720,
+    ax: Axes | None = None,
+) -> QuadContourSet:
+    """The contour v = `level` of an exact mixture at a noise level, by default with its inside in the light colour.
+
+    max(log p) is that of the whole plane, or of the view alone where `within_view` is true.
+    """
+    ax = frame(view, ax=ax)
+    x, y, v = _outline_field(mixture, sigma, view, within_view, resolution)
+    if fill:
+        ax.contourf(x, y, v, [level, 1e-6], colors=[hue.light])
+    return ax.contour(x, y, v, [level], colors=[hue.strong], linewidths=linewidth, linestyles="solid")
+
+
+@lru_cache(maxsize=16)
+def _outline_field(
+    mixture: GaussianMixture, sigma: float, view: View, within_view: bool, resolution: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and v on the grid; kept, since the panels of a figure share their outlines."""
+    points = grid(view, resolution)
+    peak = None if within_view else peak_log_density(mixture, sigma)
+    return points[..., 0], points[..., 1], compress(np.asarray(mixture.log_density(points, sigma)), peak)
+
+
+def plot_samples(
+    samples: ArrayLike,
+    *,
+    color: str = MAIN.dark,
+    size: float = 0.5,
+    alpha: float = 1.0,
+    view: View = FULL_VIEW,
+    ax: Axes | None = None,
+) -> PathCollection:
+    """Points [n, 2] as dots; those outside the view are left out, many are rasterised in vector formats."""
+    ax = frame(view, ax=ax)
+    x = np.asarray(check_points(samples, "samples")).reshape(-1, 2)
+    x = x[view.contains(x)]
+    return ax.scatter(
+        x[:, 0], x[:, 1], s=size, c=color, alpha=alpha, linewidths=0, rasterized=len(x) > RASTERIZE_ABOVE, zorder=3
+    )
+
+
+def plot_scores(
+    model: ScoreModel,
+    x: ArrayLike,
+    sigma: float,
+    *,
+    scale: float = 1.0,
+    color: str = MAIN.dark,
+    view: View = FULL_VIEW,
+    ax: Axes | None = None,
+) -> Quiver:
+    """Arrows from points [n, 2] along the score, of length `scale` times sigma^2 |score|.
+
+    At scale 1 an arrow ends at the denoised point D(x; sigma) (for a ratio: it is the difference of two).
+    """
+    ax = frame(view, ax=ax)
+    points = np.asarray(check_points(x)).reshape(-1, 2)
+    arrows = scale * sigma**2 * np.asarray(model.score(points, sigma))
+    style: Any = {"angles": "xy", "scale_units": "xy", "scale": 1, "units": "width", "zorder": 3}
+    return ax.quiver(
+        *points.T,
+        *arrows.T,
+        color=color,
+        width=0.007,
+        headwidth=3.6,
+        headlength=4,
+        headaxislength=3.6,
+        minlength=0,
+        **style,
+    )
+
+
+def plot_trajectories(
+    trajectory: Trajectory,
+    *,
+    color: str = MAIN.dark,
+    linewidth: float = 0.5,
+    view: View = FULL_VIEW,
+    ax: Axes | None = None,
+) -> LineCollection:
+    """The paths of all points, with a dot where each ends.
+
+    Raises:
+        InputError: the trajectory kept the samples only.
+    """
+    if len(trajectory.x) < 2:
+        raise InputError("the trajectory holds the samples only; sample with path=True")
+    ax = frame(view, ax=ax)
+    paths = np.moveaxis(np.asarray(trajectory.x), 0, 1)
+    lines = LineCollection(list(paths), colors=color, linewidths=linewidth, alpha=0.8, zorder=2.5)
+    ax.add_collection(lines, autolim=False)
+    ax.scatter(paths[:, -1, 0], paths[:, -1, 1], s=5 * linewidth, c=color, linewidths=0, zorder=3)
+    return lines
+
+
+def thin_points(points: ArrayLike, distance: float) -> np.ndarray:
+    """The points [n, 2], in order, less those within `distance` of one already kept: [m, 2]."""
+    kept: list[np.ndarray] = []
+    for point in np.asarray(check_points(points)).reshape(-1, 2):
+        if not kept or (np.hypot(*(np.stack(kept) - point).T) >= distance).all():
+            kept.append(point)
+    return np.reshape(kept, (-1, 2))

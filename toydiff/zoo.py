@@ -1,0 +1,226 @@
+"""The bundled weights: train, list, load and save them, and the paper's methods by the names of their models."""
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from toydiff import __version__, datasets
+from toydiff.checks import InputError, choice, count
+from toydiff.denoiser import Denoiser
+from toydiff.guidance import ALL_SIGMAS, METHODS, Guided, guide
+from toydiff.network import param_shapes
+from toydiff.score_model import ScoreModel
+from toydiff.storage import PathLike, check_writable, read_arrays, read_header, write_arrays
+from toydiff.training import Recipe, Training, train, validation_loss
+
+WEIGHTS = Path(__file__).parent / "weights"
+MAIN = "A/64/4096"
+"""The paper's main model."""
+
+SNAPSHOTS = (128, 256, 512, 1024, 2048, 4096)
+RECIPES = (
+    Recipe(classes="A", widths=(8, 16, 32, 64, 128)),
+    Recipe(classes="AB", widths=(8, 16, 32, 64, 128)),
+    Recipe(classes="AB", widths=(64,), labelled=True),
+)
+"""What `train_zoo` trains; every model is bundled at the steps of `SNAPSHOTS`."""
+
+
+class ModelName(NamedTuple):
+    """A network of the zoo: "A/64/4096", or "A/64/4096/labelled" for the label-dropout network given A."""
+
+    classes: str
+    width: int
+    steps: int
+    labelled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.classes}/{self.width}/{self.steps}" + "/labelled" * self.labelled
+
+
+def train_zoo(folder: PathLike, *, steps: int = SNAPSHOTS[-1], progress: bool = True) -> list[Path]:
+    """Train every bundled network and write its snapshots up to `steps`; the files written.
+
+    Raises:
+        InputError: `steps` comes before the first snapshot, or the folder cannot be written.
+        KeyboardInterrupt: Ctrl-C; the recipes finished before it have been written.
+    """
+    count("steps", steps, SNAPSHOTS[0])
+    written = []
+    for recipe in RECIPES:
+        check_writable(Path(folder) / recipe.distribution / "any")
+        kept = [s for s in SNAPSHOTS if s <= steps]
+        training = train(recipe, kept[-1], snapshots=kept, progress=progress)
+        if training.interrupted:
+            raise KeyboardInterrupt
+        for width, step in training.snapshots:
+            name = ModelName(recipe.classes, width, step, recipe.labelled)
+            written.append(_file(name, recipe.distribution, Path(folder)))
+            save_model(written[-1], training, width, step)
+    return written
+
+
+def save_model(path: PathLike, training: Training, width: int | None = None, step: int | None = None) -> None:
+    """Write the averaged network of a width (default: the first) at a snapshot (default: the last).
+
+    The header holds the recipe, the width, seed and step, the validation loss and toydiff's version.
+
+    Raises:
+        InputError: there is no such snapshot, or the file cannot be written.
+    """
+    width = training.recipe.widths[0] if width is None else width
+    step = training.step if step is None else step
+    model = training.denoiser(width, step)
+    header = {
+        "kind": "model",
+        "recipe": training.recipe.to_json(),
+        "width": width,
+        "seed": training.recipe.seed,
+        "step": step,
+        "validation_loss": validation_loss(model).overall,
+        "toydiff": __version__,
+    }
+    write_arrays(path, model.params, header)
+
+
+def load_weights(path: PathLike) -> Denoiser:
+    """The network in a file that `save_model` wrote.
+
+    A network with labels comes given the null label; `Denoiser.given` chooses a class.
+
+    Raises:
+        InputError: the file is missing, truncated, not safetensors (nothing is ever unpickled), of another
+            version, of the wrong shapes, or holds NaN.
+    """
+    header = read_header(path, "model")
+    try:
+        recipe = Recipe.from_json(header.get("recipe"))
+        choice("width", str(header.get("width")), [str(width) for width in recipe.widths])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    width = int(header["width"])
+    params = read_arrays(path, param_shapes(recipe.architectures[recipe.widths.index(width)]))
+    return recipe.denoiser(width, jax.tree.map(jnp.asarray, params))
+
+
+def load_model(
+    classes: str = "A",
+    width: int = 64,
+    steps: int = 4096,
+    *,
+    labelled: bool = False,
+    distribution: str = "fractal_tree",
+) -> Denoiser:
+    """A bundled network.
+
+    Args:
+        classes: what it was trained on, "A" or "AB"; with `labelled`, what it is given: a class, or "AB"
+            for the null label.
+        width: of its layers.
+        steps: of training after which the average was taken.
+        labelled: the one network trained with label dropout, in place of one network for each choice of classes.
+        distribution: that it was trained on.
+
+    Raises:
+        InputError: there is no such network; the message lists those that exist.
+    """
+    return _load_bundled(ModelName(classes, width, steps, bool(labelled)), distribution)
+
+
+@lru_cache(maxsize=256)
+def _load_bundled(name: ModelName, distribution: str) -> Denoiser:
+    every = datasets.DISTRIBUTIONS[choice("distribution", distribution, datasets.DISTRIBUTIONS)].classes
+    known = name.classes in ([*every, every] if name.labelled else datasets.class_choices(every))
+    stored = name._replace(classes=every) if name.labelled and known else name
+    path = _file(stored, distribution, WEIGHTS)
+    if not known or not path.is_file():
+        raise InputError(f"no bundled model {name} of {distribution}; there are {describe_models(distribution)}")
+    model = load_weights(path)
+    return model.given(name.classes) if name.labelled else model
+
+
+def _file(name: ModelName, distribution: str, folder: Path) -> Path:
+    return folder / distribution / f"{str(name).replace('/', '-')}.safetensors"
+
+
+@cache
+def list_models(distribution: str = "fractal_tree") -> tuple[ModelName, ...]:
+    """The bundled networks, by class, width and steps."""
+    stems = [path.stem.split("-") for path in (WEIGHTS / distribution).glob("*.safetensors")]
+    return tuple(sorted(ModelName(c, int(w), int(s), bool(rest)) for c, w, s, *rest in stems))
+
+
+def describe_models(distribution: str = "fractal_tree") -> str:
+    """`list_models` in a line."""
+    groups: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
+    for name in list_models(distribution):
+        key = name.classes, "/labelled" * name.labelled
+        widths, steps = groups.setdefault(key, (set(), set()))
+        widths.add(name.width)
+        steps.add(name.steps)
+    return (
+        "; ".join(
+            f"{classes}/WIDTH/STEPS{end} with width {_join(widths)} and steps {_join(steps)}"
+            for (classes, end), (widths, steps) in groups.items()
+        )
+        or "none"
+    )
+
+
+def _join(values: set[int]) -> str:
+    return ", ".join(map(str, sorted(values)))
+
+
+def open_model(name: str, distribution: str = "fractal_tree") -> ScoreModel:
+    """A score model by name, as the command line takes it.
+
+    "A/64/4096": a bundled network by classes, width and steps. "A/64/4096/labelled": the label-dropout
+    network given A ("AB/...": given the null label). "exact/A": the exact mixture, the oracle.
+    A path that ends in .safetensors: the network in that file.
+
+    Raises:
+        InputError: it is none of these, or there is no such model.
+    """
+    name = str(name)
+    if name.endswith(".safetensors"):
+        return load_weights(name)
+    head, *rest = name.split("/")
+    if head == "exact" and len(rest) == 1:
+        return datasets.distribution(distribution, rest[0])
+    if rest[2:] in ([], ["labelled"]) and len(rest) >= 2 and all(part.isdecimal() for part in rest[:2]):
+        return load_model(head, int(rest[0]), int(rest[1]), labelled=len(rest) == 3, distribution=distribution)
+    raise InputError(
+        f"unknown model {name!r}; name one as CLASSES/WIDTH/STEPS such as {MAIN} (and /labelled), "
+        "as exact/CLASSES, or by a file that ends in .safetensors"
+    )
+
+
+def guided_model(
+    method: str = "unguided",
+    weight: float | jax.Array | None = None,
+    *,
+    main: str | ScoreModel = MAIN,
+    guides: Sequence[str | ScoreModel] | None = None,
+    interval: tuple[float, float] = ALL_SIGMAS,
+    share: float | jax.Array = 0.5,
+) -> Guided:
+    """A guided model from the zoo; by default the paper's.
+
+    Args:
+        method: a row of `toydiff.METHODS`.
+        weight: w; 1 is no guidance; by default the method's.
+        main: the model that is guided, itself or its name (see `open_model`).
+        guides: the models that it is steered away from, likewise; by default the method's.
+        interval: (lo, hi): the weight is 1 outside lo < sigma <= hi.
+        share: of autoguidance in the mix.
+
+    Raises:
+        InputError: a model or the method does not exist, or a number is out of range.
+    """
+    names = METHODS[choice("method", method, METHODS)].guides if guides is None else guides
+    models = [model if isinstance(model, ScoreModel) else open_model(model) for model in (main, *names)]
+    return guide(method, *models, weight=weight, interval=interval, share=share)
