@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from toydiff.guidance import METHODS, Flat, Guided, Ratio, guide
     from toydiff.metrics import METRICS, Reference, evaluate
     from toydiff.mixture import GaussianMixture
+    from toydiff.recipe import Recipe
     from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, sample
+    from toydiff.score_matching import validation_loss
     from toydiff.score_model import ScoreModel
-    from toydiff.training import Recipe, Training, train, validation_loss
+    from toydiff.training import Training, train
     from toydiff.zoo import guided_model, list_models, load_model, load_weights, open_model, save_model
 
 # Loaded when first asked for: `toydiff --help` need not wait for JAX.
@@ -33,8 +35,10 @@ _HOME = {
     "metrics": ("METRICS", "Reference", "evaluate"),
     "mixture": ("GaussianMixture",),
     "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "sample"),
+    "recipe": ("Recipe",),
+    "score_matching": ("validation_loss",),
     "score_model": ("ScoreModel",),
-    "training": ("Recipe", "Training", "train", "validation_loss"),
+    "training": ("Training", "train"),
     "zoo": ("guided_model", "list_models", "load_model", "load_weights", "open_model", "save_model"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -40,10 +40,11 @@ def _comma_separated(convert: Callable[[str], Any]) -> Callable[[str], list[Any]
 
 
 def _train(arguments: Sequence[str]) -> int:
-    from toydiff import training, zoo
+    from toydiff import zoo
     from toydiff.checks import InputError
+    from toydiff.recipe import Recipe
 
-    recipe = training.Recipe()
+    recipe = Recipe()
     parser = _parser("train")
     add = parser.add_argument
     add(
@@ -72,6 +73,7 @@ def _train(arguments: Sequence[str]) -> int:
     add("--loss", default=recipe.loss, help="exact or denoising score matching")
     add("--batch", type=int, default=recipe.batch, help="points a step")
     add("--labelled", action="store_true", help="one network for each class and for all")
+    add("--free-gain", action="store_true", help="let chance decide the sign of the network's gain, as in the paper")
     add("--resume", action="store_true", help="go on from the checkpoint beside --out")
     add("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
@@ -79,12 +81,13 @@ def _train(arguments: Sequence[str]) -> int:
         files = zoo.train_zoo(options.out, progress=not options.quiet)
         print(f"wrote {len(files)} networks to {options.out}")
         return 0
-    recipe = training.Recipe(
+    recipe = Recipe(
         distribution=options.distribution,
         classes=options.classes,
         widths=tuple(options.width),
         depth=options.depth,
         labelled=options.labelled,
+        negative_gain=not options.free_gain,
         loss=options.loss,
         seed=options.seed,
         batch=options.batch,
@@ -99,7 +102,7 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _train_recipe(recipe: Any, options: argparse.Namespace) -> int:
-    from toydiff import storage, training, zoo
+    from toydiff import score_matching, storage, training, zoo
 
     def path(width: object, step: object) -> Path:
         return Path(str(options.out).replace("{width}", str(width)).replace("{step}", str(step)))
@@ -126,7 +129,7 @@ def _train_recipe(recipe: Any, options: argparse.Namespace) -> int:
     for width, step in done.snapshots:
         if step:
             zoo.save_model(path(width, step), done, width, step)
-            loss = training.validation_loss(done.denoiser(width, step)).overall
+            loss = score_matching.validation_loss(done.denoiser(width, step)).overall
             print(f"wrote {path(width, step)}: width {width}, step {step}, validation loss {loss:.4f}")
     if done.interrupted:
         print(f"toydiff train: stopped at step {done.step}; the same command with --resume goes on", file=sys.stderr)
@@ -266,10 +269,10 @@ def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[s
 
 
 def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from toydiff import training, zoo
+    from toydiff import score_matching, zoo
 
     names = options.model or [zoo.MAIN, "A/32/512", "AB/32/512"]
-    losses = {name: training.validation_loss(zoo.open_model(name, options.distribution)) for name in names}
+    losses = {name: score_matching.validation_loss(zoo.open_model(name, options.distribution)) for name in names}
     lines = [f"score-matching loss on 65,536 fresh draws{'':10}{'overall':>14}  by noise level, low to high"]
     for name, loss in losses.items():
         overall = f"{loss.overall:.5f} ± {loss.standard_error:.5f}"

@@ -151,6 +151,15 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 }
 
 
+def all_classes(name: str) -> str:
+    """The classes of a row of `DISTRIBUTIONS`, a letter each.
+
+    Raises:
+        InputError: there is no such distribution.
+    """
+    return DISTRIBUTIONS[choice("distribution", name, DISTRIBUTIONS)].classes
+
+
 def distribution(name: str, classes: str) -> GaussianMixture:
     """The exact mixture of a row of `DISTRIBUTIONS`.
 

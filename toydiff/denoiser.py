@@ -55,7 +55,7 @@ class Denoiser(ScoreModel):
         """
         if not self.architecture.labels:
             raise InputError("this network takes no label; train one with labels, or load it with labelled=True")
-        every = datasets.DISTRIBUTIONS[choice("distribution", self.distribution, datasets.DISTRIBUTIONS)].classes
+        every = datasets.all_classes(self.distribution)
         choice("classes", classes, [*every, every])
         label = self.architecture.labels if classes == every else every.index(classes)
         return replace(self, label=jnp.asarray(label), classes=classes)

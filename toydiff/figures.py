@@ -10,13 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from tqdm.auto import tqdm
+from PIL import Image
 
 from toydiff import datasets, metrics, plotting
 from toydiff.checks import choice, count
 from toydiff.guidance import METHODS, Ratio
 from toydiff.mixture import GaussianMixture
 from toydiff.plotting import CLASS, FULL_VIEW, GUIDE, MAIN, OTHER, RATIO, ZOOM_VIEW, Hue
+from toydiff.progress import progress_bar
 from toydiff.sampling import sample
 from toydiff.score_model import ScoreModel
 from toydiff.storage import PathLike, check_writable, replacing
@@ -46,10 +47,9 @@ NOISE_LEVELS = (0.5, 0.25, 0.08, 0.03, 0.01)
 
 
 def _figure(height: float, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    with mpl.rc_context(STYLE):
-        layout = ConstrainedLayoutEngine(w_pad=0.015, h_pad=0.015, wspace=0.02, hspace=0.02)
-        figure = Figure(figsize=(WIDTH, height), layout=layout)
-        return figure, figure.subplots(rows, columns, squeeze=False)
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02, compress=True)
+    figure = Figure(figsize=(WIDTH, height), layout=layout)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 @cache
@@ -94,6 +94,7 @@ def _method_panels(axes: Iterable[Axes], methods: Iterable[str], seed: int, main
         ax.set_title(f"({letter}) {row.short}{weight}")
 
 
+@mpl.rc_context(STYLE)
 def fig1(seed: int = 0) -> Figure:
     """Samples: ground truth, unguided, CFG, naive truncation, autoguidance (Figure 1 of the paper)."""
     figure, axes = _figure(1.72, 1, 5)
@@ -101,6 +102,7 @@ def fig1(seed: int = 0) -> Figure:
     return figure
 
 
+@mpl.rc_context(STYLE)
 def methods(seed: int = 0) -> Figure:
     """The same as Figure 1 for every method in the table."""
     rows = -(-(len(METHODS) + 1) // 3)
@@ -121,20 +123,22 @@ def fig2_autoguidance(seed: int = 0) -> Figure:
     return _zoom_figure("autoguidance", 3.0, "bad version", seed)
 
 
+@mpl.rc_context(STYLE)
 def _zoom_figure(method: str, weight: float, guide_title: str, seed: int) -> Figure:
     main, guided = open_model(MAIN_MODEL), guided_model(method, weight)
     (guide,) = guided.guides
     truth = main.truth()
     draws = np.asarray(truth.sample(seed, 1 << 16, SIGMA_MID))
     points = plotting.thin_points(draws[ZOOM_VIEW.contains(draws)], THINNED)
-    figure, axes = _figure(1.66, 1, 5)
+    figure, axes = _figure(1.58, 1, 5)
     fields: list[tuple[ScoreModel, Hue, str]] = [
         (main, MAIN, r"(a) $p_1$, main"),
         (guide, GUIDE, rf"(b) $p_0$, {guide_title}"),
         (Ratio(main, guide), RATIO, r"(c) ratio $p_1/p_0$"),
     ]
     for ax, (model, hue, title) in zip(axes.flat, fields, strict=False):
-        plotting.plot_density(model, SIGMA_MID, hue=hue, peak_among=points, view=ZOOM_VIEW, ax=ax)
+        peak_among = points if hue is RATIO else None
+        plotting.plot_density(model, SIGMA_MID, hue=hue, peak_among=peak_among, view=ZOOM_VIEW, ax=ax)
         _draw_noisy_class(ax, truth, ZOOM_VIEW)
         plotting.plot_scores(model, points, SIGMA_MID, color=hue.dark, view=ZOOM_VIEW, ax=ax)
         ax.set_title(title)
@@ -162,6 +166,7 @@ def _draw_noisy_class(ax: Axes, truth: GaussianMixture, view: plotting.View) -> 
     )
 
 
+@mpl.rc_context(STYLE)
 def fig9(seed: int = 0) -> Figure:
     """Learned densities and ratios at five noise levels (Figure 9 of the paper)."""
     main, uncond, bad = (open_model(name) for name in (MAIN_MODEL, "AB/32/512", "A/32/512"))
@@ -172,12 +177,12 @@ def fig9(seed: int = 0) -> Figure:
         ("(d) CFG $p_1/p_0$", Ratio(main, uncond), RATIO),
         ("(e) autoguidance $p_1/p_0$", Ratio(main, bad), RATIO),
     ]
-    figure, axes = _figure(7.55, len(NOISE_LEVELS), len(columns))
+    figure, axes = _figure(7.22, len(NOISE_LEVELS), len(columns))
     truth = _tree("A")
     for row, sigma in zip(axes, NOISE_LEVELS, strict=True):
         data = truth.sample(seed, 4096, sigma)
         for ax, (_, model, hue) in zip(row, columns, strict=True):
-            plotting.plot_density(model, sigma, hue=hue, peak_among=data, ax=ax)
+            plotting.plot_density(model, sigma, hue=hue, peak_among=data if hue is RATIO else None, ax=ax)
             plotting.plot_outline(truth, fill=False, linewidth=0.35, ax=ax)
         row[0].set_ylabel(rf"$\sigma$ = {sigma:g}", fontsize=8)
     for ax, (title, _, _) in zip(axes[0], columns, strict=True):
@@ -205,6 +210,15 @@ def save_figure(figure: Figure, path: PathLike) -> None:
     metadata: dict[str, Any] = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     with mpl.rc_context(STYLE), replacing(path) as temporary:
         figure.savefig(temporary, format=choice("format", kind, FORMATS), metadata=metadata[kind])
+        if kind == "png":
+            _reduce_colours(temporary)
+
+
+def _reduce_colours(path: Path) -> None:
+    """256 colours in place of 24 bits: a third of the size, with no difference that the eye sees."""
+    with Image.open(path) as image:
+        dpi, reduced = image.info["dpi"], image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    reduced.save(path, optimize=True, dpi=dpi)
 
 
 def draw_figures(
@@ -228,9 +242,8 @@ def draw_figures(
     count("seed", seed, 0, 2**32 - 1)
     check_writable(Path(folder) / "any")
     written = []
-    for name in tqdm(names, unit="figure", disable=None if progress else True):
-        with mpl.rc_context(STYLE):
-            figure = FIGURES[name](seed)
+    for name in progress_bar(names, unit="figure", show=progress):
+        figure = FIGURES[name](seed)
         for kind in formats:
             written.append(Path(folder) / f"{name}.{kind}")
             save_figure(figure, written[-1])

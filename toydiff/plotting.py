@@ -44,7 +44,7 @@ GUIDE = Hue("#fad4ca", "#e0624d", "#7a1210")
 RATIO = Hue("#cfe0f5", "#5a92d2", "#0e3672")
 CLASS = Hue("#fdebd0", "#e8871e", "#9a4f00")
 OTHER = Hue("#ececec", "#b0b0b0", "#6a6a6a")
-OUTLIER = "#b4007d"
+OUTLIER = "#dd3497"  # lighter than the samples in grey, apart from green and orange to the colour-blind
 
 
 class View(NamedTuple):
@@ -117,8 +117,8 @@ def plot_density(
 
     Args:
         model: whose log density is drawn.
-        peak_among: points [n, 2] among which max(log p) is looked for; by default the grid. Of a ratio the
-            highest peaks lie where there is no data: give it points of the data.
+        peak_among: points [n, 2]; the 99% quantile of log p among them then stands for max(log p), which by
+            default is that of the grid. For ratios: their highest peaks lie where there is no data.
         sigma: noise level.
         view: part of the plane.
         hue: colours.
@@ -132,7 +132,7 @@ def plot_density(
     """
     ax = frame(view, ax=ax)
     points = grid(view, resolution)
-    peak = None if peak_among is None else float(model.log_density(peak_among, sigma).max())
+    peak = None if peak_among is None else float(np.quantile(model.log_density(peak_among, sigma), 0.99))
     v = compress(np.asarray(model.log_density(points, sigma)), peak)
     edges = np.linspace(-number("depth", depth, above=0), 0, levels + 1)
     edges[-1] = 1e-6  # the peak itself belongs to the highest step

@@ -1,7 +1,7 @@
-"""Score matching: networks of several widths learn side by side on shared batches."""
+"""The training loop: networks of several widths learn side by side on shared batches."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -9,95 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tqdm.auto import tqdm
 
-from toydiff import __version__, datasets
-from toydiff.checks import InputError, choice, count, number
+from toydiff import __version__
+from toydiff.checks import InputError, count
 from toydiff.denoiser import Denoiser
 from toydiff.ema import power_decay, power_gamma
-from toydiff.mixture import GaussianMixture, Seed, as_key
-from toydiff.network import Architecture, Params, energy, init_params, normalize_rows
-from toydiff.score_model import ScoreModel, split_blocks
+from toydiff.mixture import GaussianMixture, as_key
+from toydiff.network import Params, init_params, normalize_rows
+from toydiff.progress import progress_bar
+from toydiff.recipe import Recipe
+from toydiff.score_matching import draw_batch, loss_and_gradient
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
 
-LOSSES = ("exact", "denoising")
 STEPS_PER_CALL = 32
-GRADIENT_BLOCK = 1024
-LOG_SIGMA_MEAN, LOG_SIGMA_STD = -2.3, 1.5
-"""ln sigma ~ N(mean, std^2), in training and in validation."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How networks are trained; the paper's constants by default. Everything but the number of steps.
-
-    Raises:
-        InputError: a field is out of range.
-    """
-
-    distribution: str = "fractal_tree"
-    classes: str = "A"
-    widths: tuple[int, ...] = (64,)  # one network each, on the same batches
-    depth: int = 4
-    labelled: bool = False  # one network for each class and, by the null label, for all of them
-    label_dropout: float = 0.1  # how often the label is the null label; Ho & Salimans: 0.1 to 0.2
-    loss: str = "exact"  # "exact": against the mixture's score; "denoising": against the noise, as for real data
-    seed: int = 0
-    batch: int = 4096
-    learning_rate: float = 0.01
-    decay_start: int = 512  # from here on the learning rate falls as 1 / sqrt(step)
-    # The gain g starts at 0, and chance decides its sign at the first step. Where it becomes positive (half of
-    # the seeds) the network learns worse: A/32/512 ends at a loss of 0.048 to 0.077 in place of 0.036 to 0.040.
-    # True holds it below 0; False leaves it to chance, as in the paper's appendix.
-    negative_gain: bool = True
-    ema: float = 0.010  # width of the average, relative to the training time
-
-    def __post_init__(self) -> None:
-        truth = datasets.distribution(self.distribution, self.classes)
-        every = datasets.DISTRIBUTIONS[self.distribution].classes
-        if self.labelled and self.classes != every:
-            raise InputError(f"classes is {self.classes!r}; with labels a network learns all, {every!r}")
-        del truth
-        if not self.widths or len(set(self.widths)) != len(self.widths):
-            raise InputError(f"widths are {self.widths}; give one or more different ones")
-        self.architectures  # noqa: B018  (checks widths and depth)
-        number("label_dropout", self.label_dropout, 0, 1)
-        choice("loss", self.loss, LOSSES)
-        count("seed", self.seed, 0, 2**32 - 1)
-        count("batch", self.batch, 1, 1_000_000)
-        number("learning_rate", self.learning_rate, high=1, above=0)
-        count("decay_start", self.decay_start)
-        power_gamma(self.ema)
-
-    @property
-    def architectures(self) -> tuple[Architecture, ...]:
-        """One a width."""
-        labels = len(datasets.DISTRIBUTIONS[self.distribution].classes) if self.labelled else 0
-        return tuple(Architecture(width, self.depth, labels) for width in self.widths)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self) | {"widths": list(self.widths)}
-
-    @classmethod
-    def from_json(cls, values: Any) -> "Recipe":
-        """The recipe that `to_json` wrote.
-
-        Raises:
-            InputError: it is not a recipe, or a field is unknown, missing or out of range.
-        """
-        names = {field.name for field in fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
-            raise InputError(f"not a recipe: it must have the fields {', '.join(sorted(names))}")
-        if not isinstance(values["widths"], list):
-            raise InputError("not a recipe: widths must be a list")
-        return cls(**values | {"widths": tuple(values["widths"])})
-
-    def denoiser(self, width: int, params: Params) -> Denoiser:
-        """The network of this width with these parameters."""
-        architecture = self.architectures[self.widths.index(width)]
-        model = Denoiser(params, None, architecture, self.distribution, self.classes)
-        return model.given(self.classes) if self.labelled else model
 
 
 class TrainState(NamedTuple):
@@ -142,96 +66,6 @@ class Training:
         if key not in self.snapshots:
             raise InputError(f"no snapshot (width, step) {key}; there are {sorted(self.snapshots)}")
         return self.recipe.denoiser(key[0], self.snapshots[key])
-
-
-class Batch(NamedTuple):
-    """Noisy points [n, 2], their noise levels [n], the scores to match [n, 2], and labels [n] if any."""
-
-    x: jax.Array
-    sigma: jax.Array
-    score: jax.Array
-    label: jax.Array | None
-
-
-def draw_sigma(key: jax.Array, n: int) -> jax.Array:
-    """`n` noise levels with ln sigma ~ N(-2.3, 1.5^2), [n]."""
-    return jnp.exp(LOG_SIGMA_MEAN + LOG_SIGMA_STD * jax.random.normal(key, (n,)))
-
-
-def draw_batch(recipe: Recipe, mixtures: tuple[GaussianMixture, ...], key: jax.Array) -> Batch:
-    """One batch: x ~ p(x; sigma), and the score there (exact) or of the noise alone (denoising).
-
-    `mixtures` are those of `recipe_mixtures`. With labels, x ~ p(x | c; sigma) for c by the classes'
-    mass, and the target is that of c or, where the label is dropped, that of all classes.
-    """
-    key_sigma, key_class, key_drop, key_x, key_noise = jax.random.split(key, 5)
-    sigma = draw_sigma(key_sigma, recipe.batch)
-    clean = recipe.loss == "denoising"
-    draws = [m.sample(key_x, recipe.batch, 0.0 if clean else sigma) for m in mixtures]
-    if recipe.labelled:
-        classes = mixtures[:-1]
-        sizes = np.cumsum([m.weights.size for m in classes])[:-1]
-        mass = jnp.stack([part.sum() for part in jnp.split(mixtures[-1].weights, sizes)])
-        drawn = jax.random.categorical(key_class, jnp.log(mass), shape=(recipe.batch,))
-        dropped = jax.random.bernoulli(key_drop, recipe.label_dropout, (recipe.batch,))
-        label = jnp.where(dropped, len(classes), drawn)
-    else:
-        drawn, label = jnp.zeros(recipe.batch, jnp.int32), None
-    x = _pick(draws, drawn)
-    if clean:
-        noise = jax.random.normal(key_noise, x.shape)
-        return Batch(x + sigma[:, None] * noise, sigma, -noise / sigma[:, None], label)
-    scores = [m.score(x, sigma) for m in mixtures]
-    return Batch(x, sigma, _pick(scores, drawn if label is None else label), label)
-
-
-def _pick(options: list[jax.Array], index: jax.Array) -> jax.Array:
-    """For each row, the row of the option that `index` [n] names: [n, 2]."""
-    return jnp.take_along_axis(jnp.stack(options), index[None, :, None], axis=0)[0]
-
-
-def recipe_mixtures(recipe: Recipe) -> tuple[GaussianMixture, ...]:
-    """The mixture that is learned or, with labels, that of each class and then of all."""
-    names = [*recipe.classes, recipe.classes] if recipe.labelled else [recipe.classes]
-    return tuple(datasets.distribution(recipe.distribution, name) for name in names)
-
-
-def score_matching_loss(score: jax.Array, target: jax.Array, sigma: jax.Array) -> jax.Array:
-    """sigma^2 * mean over the axes of (score - target)^2, for each point: [n]."""
-    return sigma**2 * jnp.mean((score - target) ** 2, axis=-1)
-
-
-def loss_and_gradient(architecture: Architecture, params: Params, batch: Batch) -> tuple[jax.Array, Params]:
-    """Score-matching loss of a batch, and its gradient in the parameters.
-
-    With c = sigma^2 (score - target) / n held fixed, d loss / d params = d/d params sum c . grad_x G, a
-    derivative of G along c. That is a third of the work of differentiating grad_x G itself, and a block of
-    points at a time it stays in the cache: together 5 times faster on two cores.
-    """
-    n = batch.sigma.size
-    blocks = split_blocks(batch, GRADIENT_BLOCK)
-    weights = jnp.zeros(blocks.sigma.size).at[:n].set(1 / n).reshape(blocks.sigma.shape)
-
-    def point_energy(params: Params, x: jax.Array, sigma: jax.Array, label: jax.Array | None) -> jax.Array:
-        return energy(architecture, params, x, sigma, label)
-
-    def slope(params: Params, direction: jax.Array, x: jax.Array, *rest: Any) -> jax.Array:
-        return jax.jvp(lambda x: point_energy(params, x, *rest), (x,), (direction,))[1]
-
-    def body(total: tuple[jax.Array, Params], block: tuple[Batch, jax.Array]) -> tuple[Any, None]:
-        batch, weight = block
-        points = batch.x, batch.sigma, batch.label
-        axes = (0, 0, None if batch.label is None else 0)
-        score = jax.vmap(jax.grad(point_energy, argnums=1), (None, *axes))(params, *points)
-        loss = weight @ score_matching_loss(score, batch.score, batch.sigma)
-        # d loss / d score: the mean over two axes takes the 2 of the square.
-        direction = (weight * batch.sigma**2)[:, None] * (score - batch.score)
-        slopes = jax.vmap(slope, (None, 0, *axes))
-        gradient = jax.grad(lambda p: slopes(p, direction, *points).sum())(params)
-        return jax.tree.map(jnp.add, total, (loss, gradient)), None
-
-    zero = jnp.zeros(()), jax.tree.map(jnp.zeros_like, params)
-    return jax.lax.scan(body, zero, (blocks, weights))[0]
 
 
 @cache
@@ -316,10 +150,10 @@ def train(
     check_same_recipe(resume.recipe, recipe)
     if resume.step > steps:
         raise InputError(f"steps is {steps}; the training to resume has already done {resume.step}")
-    mixtures = recipe_mixtures(recipe)
+    mixtures = recipe.mixtures()
     _, key = jax.random.split(as_key(recipe.seed))
     done = resume
-    with tqdm(total=steps, initial=done.step, unit="step", disable=None if progress else True) as bar:
+    with progress_bar(total=steps, initial=done.step, unit="step", show=progress) as bar:
         try:
             while done.step < steps:
                 stop = min(s for s in wanted if s > done.step)
@@ -386,42 +220,3 @@ def load_checkpoint(path: PathLike) -> Training:
     losses = jax.ShapeDtypeStruct((step, len(recipe.widths)), np.float32)
     content = read_arrays(path, {"state": shapes, "losses": losses})
     return _with_snapshot(Training(recipe, jax.tree.map(jnp.asarray, content["state"]), content["losses"], {}))
-
-
-class ValidationLoss(NamedTuple):
-    """The score-matching loss on fresh draws with exact scores."""
-
-    overall: float
-    standard_error: float
-    edges: list[float]
-    """Noise levels that part the levels, [levels + 1]."""
-    by_level: list[float]
-    """Loss of the draws between two edges, [levels]."""
-
-
-def validation_loss(model: ScoreModel, seed: Seed = 1_000_003, n: int = 65_536, levels: int = 8) -> ValidationLoss:
-    """E sigma^2 mean_axes (score - true score)^2, ln sigma ~ N(-2.3, 1.5^2), x ~ p(x; sigma).
-
-    Args:
-        model: any score model; its truth is what it is compared with.
-        seed: of the draws.
-        n: how many.
-        levels: the draws are parted into that many, equally many in each, by noise level.
-
-    Raises:
-        InputError: an argument is out of range.
-    """
-    count("levels", levels, 1, count("n", n))
-    key_sigma, key_x = jax.random.split(as_key(seed))
-    sigma = draw_sigma(key_sigma, n)
-    truth = model.truth()
-    x = truth.sample(key_x, n, sigma)
-    losses = np.asarray(score_matching_loss(model.score(x, sigma), truth.score(x, sigma), sigma), float)
-    parts = np.array_split(np.argsort(np.asarray(sigma)), levels)
-    edges = np.quantile(np.asarray(sigma), np.linspace(0, 1, levels + 1))
-    return ValidationLoss(
-        float(losses.mean()),
-        float(losses.std() / np.sqrt(n)),
-        [float(edge) for edge in edges],
-        [float(losses[part].mean()) for part in parts],
-    )

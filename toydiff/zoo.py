@@ -13,9 +13,11 @@ from toydiff.checks import InputError, choice, count
 from toydiff.denoiser import Denoiser
 from toydiff.guidance import ALL_SIGMAS, METHODS, Guided, guide
 from toydiff.network import param_shapes
+from toydiff.recipe import Recipe
+from toydiff.score_matching import validation_loss
 from toydiff.score_model import ScoreModel
 from toydiff.storage import PathLike, check_writable, read_arrays, read_header, write_arrays
-from toydiff.training import Recipe, Training, train, validation_loss
+from toydiff.training import Training, train
 
 WEIGHTS = Path(__file__).parent / "weights"
 MAIN = "A/64/4096"
@@ -133,7 +135,7 @@ def load_model(
 
 @lru_cache(maxsize=256)
 def _load_bundled(name: ModelName, distribution: str) -> Denoiser:
-    every = datasets.DISTRIBUTIONS[choice("distribution", distribution, datasets.DISTRIBUTIONS)].classes
+    every = datasets.all_classes(distribution)
     known = name.classes in ([*every, every] if name.labelled else datasets.class_choices(every))
     stored = name._replace(classes=every) if name.labelled and known else name
     path = _file(stored, distribution, WEIGHTS)

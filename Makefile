@@ -1,0 +1,52 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: figures test test-slow lint format zoo check-wheel clean
+
+# Draw every figure into figures/. On a fresh machine this also makes the environment.
+figures: $(VENV)/.main
+	$(BIN)/toydiff figures
+
+# All tests but the slow ones, on two processes.
+test: $(VENV)/.dev
+	$(BIN)/pytest -n 2
+
+test-slow: $(VENV)/.dev
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Train the bundled weights again: about ten minutes on two cores.
+zoo: $(VENV)/.main
+	$(BIN)/toydiff train --zoo --out toydiff/weights
+
+# The wheel, alone in an empty environment, draws a figure.
+check-wheel: $(VENV)/.dev
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/pip install --quiet build/wheel/*.whl
+	cd build/wheel && venv/bin/toydiff figures --only fig2 --format png,pdf --out drawn
+	test -s build/wheel/drawn/fig2.png && test -s build/wheel/drawn/fig2.pdf
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.main: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@ $(VENV)/.main
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,223 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from toydiff import cli, load_weights, training
+
+
+def run(*arguments):
+    """Exit status of the command in this process."""
+    try:
+        return cli.main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return stop.code
+
+
+def refused(capsys, *arguments):
+    """The one line on stderr of a command that must end with status 2."""
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.count("\n") == 1, err
+    assert err.startswith("toydiff")
+    return err
+
+
+TRAIN = ("train", "--width", "4", "--batch", "64", "--quiet")
+
+
+def test_sample_writes_samples_and_recipe(tmp_path, capsys):
+    out = tmp_path / "deep" / "samples.npz"
+    assert run("sample", "--method", "autoguidance", "-w", 3, "-n", 100, "--seed", 4, "--out", out) == 0
+    assert "wrote 100 samples" in capsys.readouterr().out
+    with np.load(out, allow_pickle=False) as file:
+        samples, recipe = file["samples"], json.loads(str(file["recipe"]))
+    assert samples.shape == (100, 2)
+    assert np.isfinite(samples).all()
+    assert (recipe["method"], recipe["weight"], recipe["seed"], recipe["n"]) == ("autoguidance", 3.0, 4, 100)
+    assert (recipe["main"], recipe["guides"]) == ("A/64/4096", ["A/32/512"])
+    again = tmp_path / "again.npz"
+    assert run("sample", "--method", "autoguidance", "-n", 100, "--seed", 4, "--out", again) == 0
+    np.testing.assert_array_equal(np.load(again)["samples"], samples)
+
+
+def test_sample_takes_other_models_and_settings(tmp_path):
+    out = tmp_path / "s.npz"
+    options = ("-n", 20, "--steps", 4, "--solver", "euler", "--start", "noise", "--interval", 0.1, 1, "--sigma-max", 3)
+    guides = ("--guide", "exact/AB", "--guide", "A/8/128")
+    assert run("sample", "--method", "mix", "--share", 0.3, "--main", "A/16/256", *guides, *options, "--out", out) == 0
+    recipe = json.loads(str(np.load(out)["recipe"]))
+    assert recipe["guides"] == ["exact/AB", "A/8/128"]
+    assert recipe["interval"] == [0.1, 1.0]
+
+
+def test_evaluate_prints_a_table_and_json(capsys):
+    assert run("evaluate", "-n", 200, "--method", "truncation", "--seed", 3) == 0
+    table = capsys.readouterr().out
+    assert "truncation, w = 1.4, n = 200, seed 3" in table
+    assert "outliers below the 0.1% quantile" in table
+    assert run("evaluate", "-n", 200, "--method", "truncation", "--seed", 3, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["n"], report["seed"], report["weight"]) == (200, 3, 1.4)
+    for score in report["metrics"].values():
+        assert set(score) == {"value", "exact", "better"}
+
+
+def test_evaluate_prints_model_losses(capsys):
+    assert run("evaluate", "--model-loss", "--model", "A/32/512", "--json") == 0
+    loss = json.loads(capsys.readouterr().out)["A/32/512"]
+    assert 0.01 < loss["overall"] < 0.06
+    assert len(loss["by_level"]) == 8
+    assert run("evaluate", "--model-loss", "--model", "A/8/128") == 0
+    assert "A/8/128" in capsys.readouterr().out
+
+
+def test_train_writes_a_model_that_resumes_bit_for_bit(tmp_path, capsys):
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    assert run(*TRAIN, "--steps", 40, "--out", whole) == 0
+    assert "validation loss" in capsys.readouterr().out
+    assert run(*TRAIN, "--steps", 25, "--out", parts) == 0
+    assert run(*TRAIN, "--steps", 40, "--out", parts, "--resume") == 0
+    assert parts.read_bytes() == whole.read_bytes()
+    assert load_weights(parts).architecture.width == 4
+
+
+def test_train_writes_each_width_and_snapshot(tmp_path):
+    out = tmp_path / "w{width}-{step}.safetensors"
+    assert run("train", "--width", "4,8", "--snapshots", "2", "--steps", 3, "--batch", 64, "--quiet", "--out", out) == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"w{w}-{s}.safetensors" for w in (4, 8) for s in (2, 3)} | {"wall-all.checkpoint.safetensors"}
+
+
+def test_ctrl_c_leaves_a_model_and_a_checkpoint(tmp_path):
+    """In a process of its own, interrupted as by the keyboard."""
+    out = tmp_path / "m.safetensors"
+    command = [sys.executable, "-m", "toydiff", *TRAIN, "--steps", "1000000", "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
+    time.sleep(12)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "stopped at step" in err
+    assert "Traceback" not in err
+    done = training.load_checkpoint(out.with_suffix(".checkpoint.safetensors"))
+    assert 0 < done.step < 1_000_000
+    assert load_weights(out).architecture.width == 4
+
+
+def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
+    from toydiff import figures
+
+    monkeypatch.setattr(figures, "SAMPLES", 64)
+    assert run("figures", "--only", "fig1", "--format", "png,svg", "--out", tmp_path) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"fig1.png", "fig1.svg"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "COMMAND"),
+        (("paint",), "invalid choice: 'paint'"),
+        (("sample",), "--out"),
+        (("sample", "--out", "x.npz", "--method", "cgf"), "unknown method 'cgf'; there are unguided, cfg"),
+        (("sample", "--out", "x.npz", "-w", "nan", "--method", "cfg"), "weight is nan"),
+        (("sample", "--out", "x.npz", "-w", "-2", "--method", "cfg"), "weight is -2"),
+        (("sample", "--out", "x.npz", "-w", "1e9", "--method", "cfg"), "at most 100"),
+        (("sample", "--out", "x.npz", "-w", "much"), "invalid float value: 'much'"),
+        (("sample", "--out", "x.npz", "-w", "3"), "without guidance it can only be 1"),
+        (("sample", "--out", "x.npz", "-n", "0"), "n is 0"),
+        (("sample", "--out", "x.npz", "-n", "10000000000"), "n is 10000000000"),
+        (("sample", "--out", "x.npz", "-n", "-5"), "n is -5"),
+        (("sample", "--out", "x.npz", "--sigma-max", "nan"), "sigma_max is nan"),
+        (("sample", "--out", "x.npz", "--sigma-min", "-1"), "sigma_min is -1"),
+        (("sample", "--out", "x.npz", "--seed", "-1"), "seed is -1"),
+        (("sample", "--out", "x.npz", "--steps", "0"), "steps is 0"),
+        (("sample", "--out", "x.npz", "--solver", "rk4"), "unknown solver"),
+        (("sample", "--out", "x.npz", "--start", "here"), "unknown start"),
+        (("sample", "--out", "x.npz", "--main", "A/65/4096"), "no bundled model A/65/4096"),
+        (("sample", "--out", "x.npz", "--main", "C/64/4096"), "no bundled model C/64/4096"),
+        (("sample", "--out", "x.npz", "--method", "cfg", "--guide", "none.safetensors"), "there is no file"),
+        (("sample", "--out", "x.npz", "--method", "mix", "--guide", "exact/AB"), "got 1 guide models; it takes 2"),
+        (("sample", "--out", "x.npz", "--method", "cfg", "--interval", "2", "1"), "interval hi"),
+        (("sample", "--out", "x.npz", "--distribution", "oak"), "unknown distribution"),
+        (("sample", "--out", "x.csv"), "must end in .npz"),
+        (("sample", "--out", "x.npz", "--colour"), "unrecognized arguments"),
+        (("evaluate", "-n", "nan"), "invalid int value: 'nan'"),
+        (("evaluate", "--model-loss", "--model", "A/64"), "unknown model 'A/64'"),
+        (("figures", "--only", "fig7", "--out", "f"), "unknown figure 'fig7'"),
+        (("figures", "--format", "gif", "--out", "f"), "unknown format 'gif'"),
+        (("train", "--classes", "Q", "--out", "m.safetensors"), "unknown classes 'Q'"),
+        (("train", "--width", "0", "--out", "m.safetensors"), "width is 0"),
+        (("train", "--width", "wide", "--out", "m.safetensors"), "invalid"),
+        (("train", "--steps", "0", "--out", "m.safetensors"), "steps is 0"),
+        (("train", "--loss", "hinge", "--out", "m.safetensors"), "unknown loss 'hinge'"),
+        (("train", "--width", "4,8", "--out", "m.safetensors"), "put {width} in it"),
+        (("train", "--out", "m.pkl"), "must end in .safetensors"),
+        (("train", "--resume", "--out", "m.safetensors"), "there is no file m.checkpoint.safetensors"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in refused(capsys, *arguments)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_resume_under_another_recipe_is_refused_and_harms_nothing(tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    assert run(*TRAIN, "--steps", 3, "--out", out) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    err = refused(capsys, *TRAIN, "--steps", 6, "--seed", 1, "--out", out, "--resume")
+    assert "cannot resume: the earlier training has seed 0, not 1" in err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_bad_weights_files_are_refused(tmp_path, capsys):
+    save_file({"w": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"\x80\x04pickle")
+    for name, words in (("other", "no toydiff header"), ("broken", "not a safetensors file")):
+        path = tmp_path / f"{name}.safetensors"
+        assert words in refused(capsys, "sample", "--main", path, "--out", tmp_path / "x.npz")
+
+
+def test_unwritable_places_are_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "folder.safetensors").mkdir()
+    for arguments in (
+        ("sample", "-n", 5, "--out", tmp_path / "file" / "x.npz"),
+        ("sample", "-n", 5, "--out", tmp_path / "folder.npz"),
+        ("sample", "-n", 5, "--out", "/proc/none/x.npz"),
+        ("figures", "--out", tmp_path / "file"),
+        (*TRAIN, "--steps", 2, "--out", tmp_path / "file" / "m.safetensors"),
+        (*TRAIN, "--steps", 2, "--out", tmp_path / "folder.safetensors"),
+        ("train", "--zoo", "--out", tmp_path / "file", "--quiet"),
+    ):
+        assert "cannot write" in refused(capsys, *arguments)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_disk_that_fills_harms_nothing(tmp_path, capsys):
+    out = tmp_path / "s.npz"
+    assert run("sample", "-n", 10, "--steps", 2, "--out", out) == 0
+    before = out.read_bytes()
+    limited = (
+        "import resource, signal, sys; from toydiff.cli import main;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+        f"sys.exit(main(['sample', '-n', '5000', '--steps', '2', '--out', {str(out)!r}]))"
+    )
+    process = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False)
+    assert process.returncode == 2, process.stderr
+    assert "cannot write" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert out.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [out]

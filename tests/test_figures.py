@@ -1,0 +1,182 @@
+import re
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from PIL import Image
+
+import toydiff
+from toydiff import FIGURES, InputError, draw_figures, figures, plotting
+from toydiff.plotting import FULL_VIEW, View
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+@pytest.fixture
+def few_samples(monkeypatch):
+    monkeypatch.setattr(figures, "SAMPLES", 500)
+
+
+def test_the_outline_holds_the_stated_share_of_the_class(tree):
+    v = plotting.compress(np.asarray(tree.log_density(tree.sample(0, 200_000))), plotting.peak_log_density(tree))
+    assert (v > plotting.OUTLINE_LEVEL).mean() == pytest.approx(0.9865, abs=0.003)
+
+
+def test_the_peak_is_the_highest_density(tree):
+    """No point of a fine grid around the trunk lies higher, nor by more than a hair lower."""
+    grid = plotting.grid(View(0.15, 0.2, 0.2), 1000)
+    assert plotting.peak_log_density(tree) == pytest.approx(float(tree.log_density(grid).max()), abs=5e-3)
+
+
+def test_v_is_the_papers_and_a_distance_for_a_gaussian():
+    one = toydiff.GaussianMixture([1.0], [[0.0, 0.0]], [0.01 * np.eye(2)])
+    r = np.array([0.0, 0.1, 0.2])
+    v = plotting.compress(np.asarray(one.log_density(np.stack([r, 0 * r], 1))))
+    np.testing.assert_allclose(v, -r / (np.sqrt(2) * 0.1), atol=1e-3)
+
+
+def test_density_draws_filled_contours_in_the_hue(ax, tree):
+    drawn = plotting.plot_density(tree, 0.3, hue=plotting.GUIDE, levels=5, resolution=32, ax=ax)
+    assert drawn.filled
+    assert len(drawn.levels) == 6
+    assert drawn.cmap(1.0) == mpl.colors.to_rgba(plotting.GUIDE.strong)
+    assert ax.get_xlim() == FULL_VIEW.limits[0]
+    assert ax.get_aspect() == 1
+
+
+def test_outline_draws_one_level(ax, tree):
+    drawn = plotting.plot_outline(tree, resolution=64, ax=ax)
+    assert list(drawn.levels) == [plotting.OUTLINE_LEVEL]
+    assert not drawn.filled
+
+
+def test_samples_outside_the_view_are_left_out(ax):
+    dots = plotting.plot_samples([[0.3, 0.3], [9.0, 0.0]], ax=ax)
+    assert len(dots.get_offsets()) == 1
+    assert not dots.get_rasterized()
+    assert plotting.plot_samples(np.full((3000, 2), 0.3), ax=ax).get_rasterized()
+
+
+def test_arrows_end_at_the_denoised_point(ax, tree):
+    x, sigma = np.asarray(tree.sample(0, 7, 0.1)), 0.1
+    arrows = plotting.plot_scores(tree, x, sigma, ax=ax)
+    np.testing.assert_allclose(x + np.stack([arrows.U, arrows.V], 1), tree.denoise(x, sigma), rtol=1e-4, atol=1e-5)
+
+
+def test_trajectories_are_drawn_whole(ax, tree):
+    trajectory = toydiff.sample(tree, 0, 5, steps=4)
+    lines = plotting.plot_trajectories(trajectory, ax=ax)
+    assert isinstance(lines, LineCollection)
+    assert [len(path.vertices) for path in lines.get_paths()] == [5] * 5
+    with pytest.raises(InputError, match="path=True"):
+        plotting.plot_trajectories(toydiff.sample(tree, 0, 5, steps=4, path=False), ax=ax)
+
+
+def test_thinned_points_keep_their_distance(tree):
+    points = plotting.thin_points(tree.sample(0, 2000), 0.05)
+    distances = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
+    assert distances[~np.eye(len(points), dtype=bool)].min() >= 0.05
+    every = np.asarray(tree.sample(0, 2000))
+    assert np.hypot(*(every[:, None] - points[None]).transpose(2, 0, 1)).min(1).max() < 0.05
+
+
+def test_axes_functions_use_the_current_axes_by_default(tree):
+    from matplotlib import pyplot as plt
+
+    figure, ax = plt.subplots()
+    plotting.plot_samples(tree.sample(0, 5))
+    assert len(ax.collections) == 1
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("name", "panels"), [("fig1", 5), ("fig2", 5), ("fig2-autoguidance", 5), ("fig9", 25), ("methods", 6)]
+)
+def test_figures_are_written(name, panels, tmp_path, few_samples):
+    figure = FIGURES[name](0)
+    drawn = [ax for ax in figure.axes if ax.axison]
+    assert len(drawn) == panels
+    assert all(ax.collections for ax in drawn)
+    figures.save_figure(figure, tmp_path / f"{name}.png")
+    with Image.open(tmp_path / f"{name}.png") as image:
+        assert image.size[0] == pytest.approx(figures.WIDTH * 300, abs=2)
+
+
+def test_no_text_overlaps_or_is_clipped(few_samples):
+    for name in FIGURES:
+        figure = FIGURES[name](0)
+        with mpl.rc_context(figures.STYLE):
+            figure.draw_without_rendering()
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts)]
+        boxes = [t.get_window_extent(renderer) for t in texts if t.get_text().strip()]
+        assert boxes
+        for i, box in enumerate(boxes):
+            assert box.x0 >= 0, name
+            assert box.y0 >= 0, name
+            assert box.x1 <= figure.bbox.x1, name
+            assert box.y1 <= figure.bbox.y1, name
+            assert not any(box.overlaps(other) for other in boxes[i + 1 :]), name
+
+
+def test_numbers_under_the_panels_are_measured(few_samples):
+    texts = [text.get_text() for text in FIGURES["fig1"](0).axes[3].texts]  # truncation
+    rate, coverage = (float(re.search(r"([\d.]+)%", text)[1]) for text in texts)
+    assert rate < 1
+    assert coverage < 20
+
+
+def test_vector_formats_are_vector_with_points_as_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "SAMPLES", 3000)
+    files = draw_figures(["fig1"], tmp_path, formats=["svg", "pdf"], progress=False)
+    svg = (tmp_path / "fig1.svg").read_text()
+    assert [path.name for path in files] == ["fig1.svg", "fig1.pdf"]
+    assert svg.count("<image") >= 2
+    assert svg.count("<path") > 20
+    assert "(a) Ground truth" in svg
+    assert b"/FontFile2" in (tmp_path / "fig1.pdf").read_bytes()
+    assert max(path.stat().st_size for path in files) < 4e6
+
+
+def test_the_same_seed_gives_the_same_file(tmp_path, few_samples):
+    for folder in ("first", "second"):
+        draw_figures(["fig1"], tmp_path / folder, formats=["png", "svg"], seed=3, progress=False)
+    for name in ("fig1.png", "fig1.svg"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_an_added_figure_is_drawn_by_name(monkeypatch, tmp_path):
+    def dot(seed):
+        figure = Figure(figsize=(1, 1))
+        plotting.plot_samples([[0.3, 0.3]], ax=figure.subplots())
+        return figure
+
+    monkeypatch.setitem(FIGURES, "dot", dot)
+    assert draw_figures(["dot"], tmp_path, progress=False) == [tmp_path / "dot.png"]
+
+
+def test_bad_names_and_folders_are_refused_before_anything_is_drawn(tmp_path):
+    with pytest.raises(InputError, match="unknown figure 'fig3'; there are fig1, fig2"):
+        draw_figures(["fig1", "fig3"], tmp_path)
+    with pytest.raises(InputError, match="unknown format 'jpg'; there are png, pdf, svg"):
+        draw_figures(["fig1"], tmp_path, formats=["png", "jpg"])
+    with pytest.raises(InputError, match="seed is -1"):
+        draw_figures(["fig1"], tmp_path, seed=-1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        draw_figures(["fig1"], tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_committed_pictures_are_small():
+    from pathlib import Path
+
+    pictures = list((Path(__file__).parents[1] / "figures").glob("*.png"))
+    assert {path.stem for path in pictures} >= set(FIGURES)
+    assert max(path.stat().st_size for path in pictures) < 1e6

@@ -1,0 +1,86 @@
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import toydiff
+
+ROOT = Path(__file__).parents[1]
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_every_public_name_is_there():
+    for name in toydiff.__all__:
+        assert getattr(toydiff, name) is not None
+    assert set(toydiff.__all__) <= set(dir(toydiff))
+    with pytest.raises(AttributeError, match="no attribute 'samples'"):
+        toydiff.samples  # noqa: B018
+
+
+def test_names_for_type_checkers_are_the_names_at_run_time():
+    tree = ast.parse((ROOT / "toydiff" / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imported = {alias.name: node.module for node in block.body for alias in node.names}
+    assert imported == {name: f"toydiff.{module}" for name, module in toydiff._MODULE_OF.items()}
+
+
+def test_import_starts_no_backend_and_help_imports_no_jax():
+    started = "import toydiff.figures; from jax._src import xla_bridge; print(xla_bridge._backends)"
+    assert python(started).strip() == "{}"
+    helped = (
+        "import sys, toydiff.cli\ntry: toydiff.cli.main(['--help'])\n"
+        "except SystemExit: print([m for m in ('jax', 'flax', 'matplotlib') if m in sys.modules])"
+    )
+    assert python(helped).strip().endswith("[]")
+
+
+def test_modules_import_only_from_files_above_them():
+    """The order of the house: data flows one way."""
+    order = [
+        *("checks", "progress", "storage", "score_model", "mixture", "datasets", "network", "denoiser"),
+        *("guidance", "sampling", "ema", "recipe", "score_matching", "training", "zoo", "metrics"),
+        *("plotting", "figures", "cli", "__main__"),
+    ]
+    files = {path.stem: path for path in (ROOT / "toydiff").glob("*.py") if path.stem != "__init__"}
+    assert set(files) == set(order)
+    for name, path in files.items():
+        body = path.read_text().replace("if TYPE_CHECKING:\n    from toydiff.mixture", "")
+        used = re.findall(r"^(?:from|import) toydiff\.(\w+)", body, re.MULTILINE)
+        used += [  # from toydiff import a, b
+            part.split()[0] for line in re.findall(r"^from toydiff import (.+)$", body, re.MULTILINE)
+            for part in line.split(", ") if part != "__version__"
+        ]  # fmt: skip
+        assert all(order.index(other) < order.index(name) for other in used), (name, used)
+
+
+def test_files_stay_readable():
+    for path in (ROOT / "toydiff").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_the_version_is_one():
+    assert f"[{toydiff.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"version: {toydiff.__version__}" in (ROOT / "CITATION.cff").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "figures/README.md"])
+def test_links_and_pictures_of_the_pages_exist(page):
+    text = (ROOT / page).read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
+    assert links
+    for link in links:
+        assert ((ROOT / page).parent / link).exists(), link
+
+
+def test_python_examples_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})

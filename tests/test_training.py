@@ -1,0 +1,234 @@
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import toydiff
+from toydiff import InputError, Recipe, score_matching, train, training
+from toydiff.ema import power_decay, power_gamma
+from toydiff.network import Architecture, energy, init_params
+
+SMALL = Recipe(widths=(8,), batch=256)
+
+
+def fit(recipe=SMALL, steps=4, **options):
+    return train(recipe, steps, progress=False, **options)
+
+
+def batch_of(recipe, key):
+    return score_matching.draw_batch(recipe, recipe.mixtures(), key)
+
+
+def test_gamma_is_the_papers():
+    assert power_gamma(0.010) == pytest.approx(96.995, abs=1e-3)
+    gamma = power_gamma(0.1)  # relative standard deviation of the weights t^gamma
+    assert np.sqrt((gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3))) == pytest.approx(0.1, rel=1e-6)
+
+
+def test_decay_is_the_power_function():
+    t = jnp.arange(1, 6)
+    np.testing.assert_allclose(power_decay(t, 3.0), (1 - 1 / np.arange(1, 6)) ** 4, rtol=1e-6)
+    assert float(power_decay(jnp.asarray(1), 96.995)) == 0
+
+
+@pytest.mark.parametrize("recipe", [SMALL, replace(SMALL, batch=1500), replace(SMALL, classes="AB", labelled=True)])
+def test_fast_gradient_equals_plain_autodiff(recipe, key):
+    architecture = recipe.architectures[0]
+    params = init_params(architecture, key) | {"gain": jnp.float32(-0.3)}
+    batch = batch_of(recipe, key)
+
+    def plain_loss(params):
+        axes = (0, 0, None if batch.label is None else 0)
+        score = jax.vmap(jax.grad(partial(energy, architecture, params)), axes)(batch.x, batch.sigma, batch.label)
+        return (batch.sigma**2 * ((score - batch.score) ** 2).mean(-1)).mean()
+
+    loss, gradient = score_matching.loss_and_gradient(architecture, params, batch)
+    plain, plain_gradient = jax.value_and_grad(plain_loss)(params)
+    assert float(loss) == pytest.approx(float(plain), rel=1e-5)
+    for fast, slow in zip(jax.tree.leaves(gradient), jax.tree.leaves(plain_gradient), strict=True):
+        np.testing.assert_allclose(fast, slow, rtol=1e-3, atol=1e-5 * float(jnp.abs(slow).max()) + 1e-7)
+
+
+def test_exact_batches_carry_the_true_score(key, tree):
+    batch = batch_of(SMALL, key)
+    np.testing.assert_allclose(batch.score, tree.score(batch.x, batch.sigma), rtol=1e-4, atol=1e-3)
+    log_sigma = np.log(np.asarray(batch_of(replace(SMALL, batch=20_000), key).sigma))
+    assert abs(log_sigma.mean() + 2.3) < 5 * 1.5 / np.sqrt(20_000)
+    assert abs(log_sigma.std() - 1.5) < 5 * 1.5 / np.sqrt(40_000)
+
+
+def test_denoising_targets_have_the_true_score_as_their_mean(key, tree):
+    """Regressed on the true score, the noise target has slope 1: E[target | x] = score(x)."""
+    batch = batch_of(replace(SMALL, loss="denoising", batch=60_000), key)
+    weighted = np.asarray(batch.sigma)[:, None] * np.asarray(batch.score)
+    true = np.asarray(batch.sigma)[:, None] * np.asarray(tree.score(batch.x, batch.sigma))
+    slope = (weighted * true).sum() / (true**2).sum()
+    assert slope == pytest.approx(1, abs=0.03)
+    assert np.abs(weighted - true).mean() > 0.1
+
+
+def test_labelled_batches_mix_classes_and_the_null_label(key):
+    recipe = replace(SMALL, classes="AB", labelled=True, batch=20_000)
+    batch = batch_of(recipe, key)
+    share = np.bincount(np.asarray(batch.label), minlength=3) / 20_000
+    np.testing.assert_allclose(share, [0.477 * 0.9, 0.523 * 0.9, 0.1], atol=5 * 0.5 / np.sqrt(20_000))
+    for label, name in enumerate(("A", "B", "AB")):
+        chosen = np.asarray(batch.label) == label
+        x, sigma = batch.x[chosen][:200], batch.sigma[chosen][:200]
+        expected = toydiff.fractal_tree(name).score(x, sigma)
+        np.testing.assert_allclose(batch.score[chosen][:200], expected, rtol=1e-3, atol=1e-2)
+
+
+def test_training_lowers_the_loss_and_the_average_follows():
+    done = fit(replace(SMALL, widths=(16,), batch=1024), steps=160)
+    assert done.losses.shape == (160, 1)
+    assert done.losses[-20:].mean() < 0.7 * done.losses[:5].mean()
+    loss = score_matching.validation_loss(done.denoiser(), n=4096)
+    assert loss.overall == pytest.approx(done.losses[-20:].mean(), rel=0.3)
+    assert len(loss.by_level) == len(loss.edges) - 1 == 8
+    assert np.mean(loss.by_level) == pytest.approx(loss.overall, rel=1e-3)
+
+
+def test_denoising_score_matching_learns_too():
+    done = fit(replace(SMALL, loss="denoising", batch=2048), steps=160)
+    before = score_matching.validation_loss(fit(steps=1).denoiser(), n=4096).overall
+    assert score_matching.validation_loss(done.denoiser(), n=4096).overall < 0.7 * before
+
+
+def test_the_average_is_the_power_function_average():
+    """Against a plain loop over the parameters after each step."""
+    gamma, average, done = power_gamma(SMALL.ema), None, None
+    for t in range(1, 7):
+        done = fit(steps=t, resume=done)
+        row = np.asarray(done.state.params[0]["layers"][1]["weight"], float)
+        beta = (1 - 1 / t) ** (gamma + 1)
+        average = row if average is None else beta * average + (1 - beta) * row
+    np.testing.assert_allclose(done.snapshots[8, 6]["layers"][1]["weight"], average, rtol=1e-5, atol=1e-6)
+
+
+def test_resume_continues_bit_for_bit(tmp_path):
+    whole = fit(steps=75, snapshots=[10, 40])
+    half = fit(steps=37, snapshots=[10])
+    training.save_checkpoint(tmp_path / "c.safetensors", half)
+    again = fit(steps=75, snapshots=[40], resume=training.load_checkpoint(tmp_path / "c.safetensors"))
+    for ours, theirs in zip(jax.tree.leaves(whole.state), jax.tree.leaves(again.state), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(whole.losses, again.losses)
+    np.testing.assert_array_equal(whole.snapshots[8, 40]["gain"], again.snapshots[8, 40]["gain"])
+
+
+def test_widths_side_by_side_learn_what_they_learn_alone():
+    together, alone = fit(replace(SMALL, widths=(8, 16)), steps=5), fit(replace(SMALL, widths=(16,)), steps=5)
+    np.testing.assert_allclose(together.losses[:, 1], alone.losses[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(
+        together.state.params[1]["layers"][2]["weight"], alone.state.params[0]["layers"][2]["weight"], atol=1e-3
+    )
+
+
+def test_the_mixture_is_evaluated_once_for_all_widths(monkeypatch, key):
+    calls = []
+    original = toydiff.GaussianMixture.score
+    monkeypatch.setattr(toydiff.GaussianMixture, "score", lambda self, *a: calls.append(1) or original(self, *a))
+    recipe = replace(SMALL, widths=(4, 8, 16), batch=128)
+    jax.eval_shape(
+        partial(training._run_steps, recipe),
+        recipe.mixtures(), key, training.init_state(recipe), jnp.asarray(1),
+    )  # fmt: skip
+    assert len(calls) == 1
+
+
+def test_one_compilation_for_any_number_of_steps():
+    training._run_steps.clear_cache()
+    fit(steps=40, snapshots=[3, 17])
+    assert training._run_steps._cache_size() == 1
+
+
+def test_snapshots_are_kept_at_their_steps():
+    done = fit(replace(SMALL, widths=(4, 8)), steps=12, snapshots=[5])
+    assert sorted(done.snapshots) == [(4, 5), (4, 12), (8, 5), (8, 12)]
+    assert done.denoiser().architecture.width == 4
+    with pytest.raises(InputError, match=r"no snapshot .* \(8, 6\)"):
+        done.denoiser(8, 6)
+
+
+def test_the_gain_stays_below_zero_unless_it_is_free():
+    """Seed 0 goes to a positive gain when the sign is left to chance."""
+    recipe = Recipe(widths=(32,), batch=1024)
+    assert float(fit(recipe, 20).state.params[0]["gain"]) <= -0.01
+    assert float(fit(replace(recipe, negative_gain=False), 20).state.params[0]["gain"]) > 0
+
+
+def test_holding_the_gain_leaves_runs_that_need_no_hold_alone():
+    recipe = Recipe(widths=(32,), seed=3, batch=1024)
+    held, free = fit(recipe, 20), fit(replace(recipe, negative_gain=False), 20)
+    assert float(free.state.params[0]["gain"]) < -0.01
+    np.testing.assert_allclose(held.losses, free.losses, rtol=1e-5)
+
+
+def test_ctrl_c_keeps_what_is_done():
+    def interrupt(done):
+        if done.step >= 64:
+            raise KeyboardInterrupt
+
+    stopped = fit(steps=200, on_progress=interrupt)
+    assert stopped.interrupted
+    assert stopped.step == 64
+    assert (8, 64) in stopped.snapshots
+    np.testing.assert_array_equal(fit(steps=80, resume=stopped).losses, fit(steps=80).losses)
+
+
+def test_seeds_differ_and_repeat():
+    assert np.array_equal(fit().losses, fit().losses)
+    assert not np.array_equal(fit().losses, fit(replace(SMALL, seed=1)).losses)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ({"classes": "C"}, "unknown classes 'C'; there are A, B, AB"),
+        ({"distribution": "oak"}, "unknown distribution 'oak'"),
+        ({"widths": ()}, "widths"),
+        ({"widths": (8, 8)}, "different"),
+        ({"widths": (0,)}, "width is 0"),
+        ({"loss": "hinge"}, "unknown loss 'hinge'; there are exact, denoising"),
+        ({"seed": -1}, "seed is -1"),
+        ({"batch": 0}, "batch is 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"ema": 0.5}, "ema is 0.5"),
+        ({"labelled": True}, "with labels a network learns all, 'AB'"),
+        ({"label_dropout": 2}, "label_dropout"),
+    ],
+)
+def test_bad_recipes_are_refused(field, words):
+    with pytest.raises(InputError, match=words):
+        Recipe(**field)
+
+
+def test_bad_training_requests_are_refused(tmp_path):
+    with pytest.raises(InputError, match="steps is 0"):
+        fit(steps=0)
+    with pytest.raises(InputError, match="snapshots is 9"):
+        fit(steps=4, snapshots=[9])
+    done = fit(steps=4)
+    with pytest.raises(InputError, match=r"cannot resume: the earlier training has seed 0, not 1"):
+        fit(replace(SMALL, seed=1), steps=8, resume=done)
+    with pytest.raises(InputError, match="already done 4"):
+        fit(steps=2, resume=done)
+    toydiff.save_model(tmp_path / "m.safetensors", done)
+    with pytest.raises(InputError, match="is a model; a checkpoint is wanted"):
+        training.load_checkpoint(tmp_path / "m.safetensors")
+
+
+def test_recipe_goes_to_json_and_back():
+    recipe = Recipe(classes="AB", widths=(8, 16), labelled=True)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    for broken in (None, {}, recipe.to_json() | {"speed": 1}, recipe.to_json() | {"widths": 8}):
+        with pytest.raises(InputError, match="not a recipe"):
+            Recipe.from_json(broken)
+
+
+def test_architectures_of_a_labelled_recipe_take_labels():
+    assert replace(SMALL, classes="AB", labelled=True).architectures == (Architecture(8, 4, 2),)

@@ -1,0 +1,209 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+import toydiff
+from toydiff import InputError, load_model, load_weights, open_model, zoo
+from toydiff.storage import FORMAT, replacing
+from toydiff.zoo import ModelName
+
+WIDTHS, STEPS = (8, 16, 32, 64, 128), (128, 256, 512, 1024, 2048, 4096)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return toydiff.train(toydiff.Recipe(widths=(8,), batch=64), 3, progress=False)
+
+
+@pytest.fixture
+def model_file(trained, tmp_path):
+    toydiff.save_model(tmp_path / "model.safetensors", trained)
+    return tmp_path / "model.safetensors"
+
+
+def tamper(path, arrays=None, **header):
+    """Rewrite a weights file with other arrays or header fields."""
+    with safe_open(path, "numpy") as file:
+        content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        old = json.loads(file.metadata()["toydiff"])
+    save_file(content | (arrays or {}), path, {"toydiff": json.dumps(old | header)})
+
+
+def test_every_promised_model_is_bundled():
+    promised = {ModelName(c, w, s) for c in ("A", "AB") for w in WIDTHS for s in STEPS}
+    promised |= {ModelName("AB", 64, s, True) for s in STEPS}
+    assert set(toydiff.list_models()) == promised
+    for name in promised:
+        model = load_model(name.classes, name.width, name.steps, labelled=name.labelled)
+        assert model.architecture.width == name.width
+        assert np.isfinite(model.score([0.3, 0.3], 0.1)).all()
+
+
+def test_bundled_weights_are_a_few_megabytes():
+    assert sum(path.stat().st_size for path in zoo.WEIGHTS.rglob("*")) < 6e6
+
+
+def test_headers_say_how_each_was_made():
+    for name in toydiff.list_models():
+        path = zoo._file(name, "fractal_tree", zoo.WEIGHTS)
+        with safe_open(path, "numpy") as file:
+            header = json.loads(file.metadata()["toydiff"])
+        recipe = toydiff.Recipe.from_json(header["recipe"])
+        assert recipe in zoo.RECIPES
+        assert (header["width"], header["step"], header["seed"]) == (name.width, name.steps, 0)
+        assert 0 < header["validation_loss"] < 0.2
+        assert header["format"] == FORMAT
+        assert header["toydiff"]
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("A/64/4096", 0.0095), ("A/32/512", 0.060), ("AB/32/512", 0.060), ("A/64/4096/labelled", 0.03)]
+)
+def test_validation_loss_of_the_papers_models(name, limit):
+    assert toydiff.validation_loss(open_model(name), seed=424_242).overall <= limit
+
+
+def test_the_recorded_loss_is_the_models():
+    path = zoo._file(ModelName("A", 32, 512), "fractal_tree", zoo.WEIGHTS)
+    with safe_open(path, "numpy") as file:
+        recorded = json.loads(file.metadata()["toydiff"])["validation_loss"]
+    loss = toydiff.validation_loss(load_model("A", 32, 512), seed=99)
+    assert abs(loss.overall - recorded) < 5 * np.sqrt(2) * loss.standard_error
+
+
+def test_more_capacity_and_more_training_lower_the_loss():
+    loss = {
+        (w, s): toydiff.validation_loss(load_model("A", w, s), n=16_384).overall for w, s in
+        ((8, 4096), (32, 512), (32, 4096), (128, 4096))
+    }  # fmt: skip
+    assert loss[8, 4096] > loss[32, 4096] > loss[128, 4096]
+    assert loss[32, 512] > loss[32, 4096]
+
+
+def test_the_label_dropout_network_serves_both_halves_of_cfg():
+    main, uncond = load_model("A", labelled=True), load_model("AB", labelled=True)
+    assert main.params is uncond.params or np.array_equal(main.params["gain"], uncond.params["gain"])
+    assert main.truth().branch_count == 127
+    assert uncond.truth().branch_count == 254
+    assert load_model("B", labelled=True).given("A").classes == "A"
+
+
+def test_missing_combinations_list_what_exists():
+    expected = "A/WIDTH/STEPS with width 8, 16, 32, 64, 128 and steps 128, 256, 512, 1024, 2048, 4096; AB/"
+    for arguments in (
+        {"width": 48},
+        {"steps": 4095},
+        {"classes": "B"},
+        {"classes": "Z"},
+        {"width": 32, "labelled": True},
+    ):
+        with pytest.raises(InputError) as error:
+            load_model(**arguments)
+        assert "no bundled model" in str(error.value)
+        assert expected in str(error.value)
+        assert "AB/WIDTH/STEPS/labelled with width 64" in str(error.value)
+    with pytest.raises(InputError, match="unknown distribution"):
+        load_model(distribution="oak")
+    with pytest.raises(InputError, match="there are none"):
+        load_model(distribution="three_gaussians")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "A/64", "A/64/4096/odd", "A/64/x", "A//4096", "../A/64/4096", "exact", "exact/A/B"]
+)
+def test_unknown_names_are_refused(name):
+    with pytest.raises(InputError, match="unknown model"):
+        open_model(name)
+
+
+def test_open_model_takes_all_kinds_of_names(model_file):
+    assert open_model("AB/32/512").classes == "AB"
+    assert open_model("A/64/1024/labelled").label is not None
+    assert isinstance(open_model("exact/AB"), toydiff.GaussianMixture)
+    assert open_model(str(model_file)).architecture.width == 8
+
+
+def test_saved_weights_come_back(trained, model_file):
+    again = load_weights(model_file)
+    np.testing.assert_array_equal(again.score([0.1, 0.2], 0.5), trained.denoiser().score([0.1, 0.2], 0.5))
+    assert again.params["gain"].shape == ()
+
+
+def test_truncated_files_and_pickles_are_refused(model_file, tmp_path):
+    whole = model_file.read_bytes()
+    for size in (0, 5, 100, len(whole) // 2, len(whole) - 1):
+        model_file.write_bytes(whole[:size])
+        with pytest.raises(InputError, match="truncated or not a safetensors file"):
+            load_weights(model_file)
+    unsafe = tmp_path / "pickle.safetensors"
+    unsafe.write_bytes(pickle.dumps({"weight": [1.0] * 100}))
+    with pytest.raises(InputError, match="not a safetensors file"):
+        load_weights(unsafe)
+    with pytest.raises(InputError, match="there is no file"):
+        load_weights(tmp_path / "none.safetensors")
+    with pytest.raises(InputError, match="cannot read"):
+        load_weights(tmp_path)
+
+
+def test_files_that_do_not_fit_are_refused(model_file):
+    def refuse(words, **changes):
+        original = model_file.read_bytes()
+        tamper(model_file, **changes)
+        with pytest.raises(InputError, match=words):
+            load_weights(model_file)
+        model_file.write_bytes(original)
+
+    refuse("format 99; this toydiff reads format 1", format=99)
+    refuse("is a checkpoint; a model is wanted", kind="checkpoint")
+    refuse("unknown width '9'", width=9)
+    refuse("not a recipe", recipe={"widths": [8]})
+    refuse("holds NaN or infinity in layers.0.weight", arrays={"layers.0.weight": np.full((8, 4), np.nan, np.float32)})
+    refuse(r"layers.0.weight is float32\[4, 4\]", arrays={"layers.0.weight": np.zeros((4, 4), np.float32)})
+    refuse("gain is float64", arrays={"gain": np.zeros((), np.float64)})
+    refuse("missing or superfluous", arrays={"extra": np.zeros(1, np.float32)})
+    load_weights(model_file)
+
+
+def test_foreign_safetensors_are_refused(tmp_path):
+    save_file({"w": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="no toydiff header"):
+        load_weights(tmp_path / "other.safetensors")
+
+
+def test_a_failed_write_harms_nothing(tmp_path):
+    target = tmp_path / "kept.txt"
+    target.write_text("before")
+    with pytest.raises(InputError, match=r"cannot write .*kept.txt: No space left"), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+    with pytest.raises(RuntimeError), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("a fault of our own")
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]
+    with replacing(target) as temporary:
+        temporary.write_text("after")
+    assert target.read_text() == "after"
+
+
+def test_train_zoo_writes_every_recipe(monkeypatch, tmp_path):
+    recipes = (
+        toydiff.Recipe(widths=(4, 8), batch=64),
+        toydiff.Recipe(classes="AB", widths=(4,), labelled=True, batch=64),
+    )
+    monkeypatch.setattr(zoo, "RECIPES", recipes)
+    monkeypatch.setattr(zoo, "SNAPSHOTS", (1, 2))
+    files = zoo.train_zoo(tmp_path, steps=2, progress=False)
+    names = ["A-4-1", "A-4-2", "A-8-1", "A-8-2", "AB-4-1-labelled", "AB-4-2-labelled"]
+    assert sorted(path.stem for path in files) == names
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    zoo._load_bundled.cache_clear()
+    zoo.list_models.cache_clear()
+    assert load_model("B", 4, 2, labelled=True).classes == "B"
+    assert ModelName("AB", 4, 1, True) in zoo.list_models()
+    zoo._load_bundled.cache_clear()
+    zoo.list_models.cache_clear()
