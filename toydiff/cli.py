@@ -12,6 +12,7 @@ from toydiff import __version__
 
 if TYPE_CHECKING:
     from toydiff.guidance import Guided
+    from toydiff.recipe import Recipe
     from toydiff.training import Training
 
 
@@ -21,12 +22,20 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        """Show a default only where it says something."""
+        if action.default is None or action.default is False or action.default == []:
+            return action.help
+        return super()._get_help_string(action)
+
+
 def _parser(command: str) -> _Parser:
     summary = COMMANDS[command].summary
     return _Parser(
         prog=f"toydiff {command}",
         description=summary,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
 
@@ -63,7 +72,7 @@ def _train(arguments: Sequence[str]) -> int:
     add(
         "--width",
         type=_comma_separated(int),
-        default=list(recipe.widths),
+        default=",".join(map(str, recipe.widths)),
         help="of the layers; several train on shared batches",
     )
     add("--depth", type=int, default=recipe.depth, help="hidden layers")
@@ -101,7 +110,7 @@ def _train(arguments: Sequence[str]) -> int:
     return _train_recipe(recipe, options)
 
 
-def _train_recipe(recipe: Any, options: argparse.Namespace) -> int:
+def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
     from toydiff import score_matching, storage, training, zoo
 
     def path(width: object, step: object) -> Path:
@@ -142,20 +151,19 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("--method", default="unguided", help=f"one of {', '.join(guidance.METHODS)}")
-    add("-w", "--weight", type=float, help="guidance weight; 1 is no guidance (the paper's for the method)")
+    add("-w", "--weight", type=float, help="guidance weight; 1 is no guidance (default: the method's)")
     add("--main", default=zoo.MAIN, help="the guided model: CLASSES/WIDTH/STEPS, exact/CLASSES or a file")
     add(
         "--guide",
         action="append",
-        help="likewise the model to steer away from, once for each that the method takes (the paper's)",
+        help="likewise a model to steer away from, once for each that the method takes (default: the method's)",
     )
     add(
         "--interval",
         type=float,
         nargs=2,
         metavar=("LO", "HI"),
-        default=guidance.ALL_SIGMAS,
-        help="guide where LO < sigma <= HI only",
+        help="guide where LO < sigma <= HI only (default: everywhere)",
     )
     add("--share", type=float, default=0.5, help="of autoguidance in the mix")
     add("--distribution", default="fractal_tree", help="that the models are of")
@@ -172,17 +180,17 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
     """The model, its samples [n, 2] and the recipe that gives them again."""
     import numpy as np
 
-    from toydiff import checks, sampling, zoo
-    from toydiff.guidance import METHODS
+    from toydiff import checks, guidance, sampling, zoo
 
-    method = METHODS[checks.choice("method", options.method, METHODS)]
+    method = guidance.METHODS[checks.choice("method", options.method, guidance.METHODS)]
     guides = list(method.guides) if options.guide is None else options.guide
+    lo, hi = options.interval or guidance.ALL_SIGMAS
     model = zoo.guided_model(
         options.method,
         options.weight,
         main=zoo.open_model(options.main, options.distribution),
         guides=[zoo.open_model(name, options.distribution) for name in guides],
-        interval=options.interval,
+        interval=(lo, hi),
         share=options.share,
     )
     trajectory = sampling.sample(
@@ -197,7 +205,6 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
         path=False,
     )
     weight = method.weight if options.weight is None else options.weight
-    lo, hi = options.interval
     recipe = {
         name: value
         for name, value in vars(options).items()
@@ -240,7 +247,9 @@ def _evaluate(arguments: Sequence[str]) -> int:
         "--model-loss", action="store_true", help="the validation loss of --model instead, overall and by noise level"
     )
     parser.add_argument(
-        "--model", action="append", help="with --model-loss: a model's name, as often as wanted (the paper's three)"
+        "--model",
+        action="append",
+        help="with --model-loss: a model's name, as often as wanted (default: the paper's three)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
