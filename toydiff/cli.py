@@ -1,6 +1,7 @@
 """The `toydiff` command. Heavy imports wait inside the commands, so that --help answers at once."""
 
 import argparse
+import io
 import json
 import sys
 import time
@@ -219,7 +220,7 @@ def _sample(arguments: Sequence[str]) -> int:
     import numpy as np
 
     from toydiff.checks import InputError
-    from toydiff.storage import check_writable, replacing
+    from toydiff.storage import check_writable, write_bytes
 
     parser = _parser("sample")
     _add_sampling_options(parser)
@@ -234,8 +235,9 @@ def _sample(arguments: Sequence[str]) -> int:
         raise InputError(f"--out is {options.out}; it must end in .npz")
     check_writable(options.out)
     _, samples, recipe = _draw_samples(options)
-    with replacing(options.out) as temporary:
-        np.savez(temporary, samples=samples, recipe=json.dumps(recipe))
+    content = io.BytesIO()  # first in memory: a zip file cut off by a full disk complains when it is collected
+    np.savez(content, samples=samples, recipe=json.dumps(recipe))
+    write_bytes(options.out, content.getvalue())
     print(f"wrote {len(samples):,} samples to {options.out}")
     return 0
 

@@ -45,6 +45,16 @@ def replacing(path: PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: PathLike, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written; what stood there before is untouched.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def check_writable(path: PathLike) -> None:
     """Make the folder of `path` and see that a file can be written there: before hours of work, not after.
 
@@ -76,8 +86,7 @@ def write_arrays(path: PathLike, tree: Any, header: Mapping[str, Any]) -> None:
     """
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in name_leaves(tree).items()}
     metadata = {"toydiff": json.dumps({"format": FORMAT, **header}, sort_keys=True)}
-    with replacing(path) as temporary:
-        temporary.write_bytes(save(arrays, metadata))
+    write_bytes(path, save(arrays, metadata))
 
 
 def read_header(path: PathLike, kind: str) -> dict[str, Any]:
