@@ -150,6 +150,7 @@ def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
         (("sample", "--out", "x.npz", "--distribution", "oak"), "unknown distribution"),
         (("sample", "--out", "x.csv"), "must end in .npz"),
         (("sample", "--out", "x.npz", "--colour"), "unrecognized arguments"),
+        (("sample", "--out", "x.npz", "two\nlines"), "unrecognized arguments: two lines"),
         (("evaluate", "-n", "nan"), "invalid int value: 'nan'"),
         (("evaluate", "--model-loss", "--model", "A/64"), "unknown model 'A/64'"),
         (("figures", "--only", "fig7", "--out", "f"), "unknown figure 'fig7'"),
@@ -179,6 +180,47 @@ def test_a_resume_under_another_recipe_is_refused_and_harms_nothing(tmp_path, ca
     err = refused(capsys, *TRAIN, "--steps", 6, "--seed", 1, "--out", out, "--resume")
     assert "cannot resume: the earlier training has seed 0, not 1" in err
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_earlier_checkpoint_is_not_lost(tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    assert run(*TRAIN, "--steps", 3, "--out", out) == 0
+    capsys.readouterr()
+    assert "--resume goes on from it, --overwrite starts again" in refused(capsys, *TRAIN, "--steps", 2, "--out", out)
+    assert training.load_checkpoint(tmp_path / "m.checkpoint.safetensors").step == 3
+    assert run(*TRAIN, "--steps", 2, "--out", out, "--overwrite") == 0
+    assert training.load_checkpoint(tmp_path / "m.checkpoint.safetensors").step == 2
+
+
+def test_samples_that_blow_up_are_not_written(tmp_path, capsys):
+    arguments = ("sample", "-n", 64, "--method", "truncation", "-w", 100, "--out", tmp_path / "x.npz")
+    assert "became NaN or infinite on the way; lower the weight" in refused(capsys, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path, capsys):
+    (tmp_path / "fig2.png").mkdir()
+    err = refused(capsys, "figures", "--only", "fig1,fig2", "--out", tmp_path)
+    assert "fig2.png: it is a folder" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["fig2.png"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
+def test_a_full_or_closed_stdout_is_one_line():
+    command = f"{sys.executable} -m toydiff evaluate --model-loss --model exact/A"
+    for sink in ("> /dev/full", "| true"):
+        process = subprocess.run(f"{command} {sink}", shell=True, capture_output=True, text=True, check=False)
+        assert "Traceback" not in process.stderr
+        assert process.stderr.count("\n") == 1
+        assert "cannot print" in process.stderr
+
+
+def test_odd_characters_do_not_break_an_old_terminal(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "toydiff", "evaluate", "--model-loss", "--model", "exact/A"],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
 
 
 def test_bad_weights_files_are_refused(tmp_path, capsys):

@@ -129,6 +129,9 @@ def test_guide_works_under_jit(models):
         ({"interval": (-1, 2)}, "interval lo"),
         ({"interval": (2, 1)}, "interval hi is 1; it must be a number, at least 2"),
         ({"share": 1.5}, "share is 1.5"),
+        ({"interval": None}, "interval is None; it must be two numbers"),
+        ({"interval": (0, 1, 2)}, "it must be two numbers"),
+        ({"weight": 10**400}, "weight is 1"),
     ],
 )
 def test_bad_numbers_are_refused(tree, options, words):
@@ -139,6 +142,8 @@ def test_bad_numbers_are_refused(tree, options, words):
 def test_bad_methods_and_guides_are_refused(tree):
     with pytest.raises(InputError, match="unknown method 'cgf'; there are unguided, cfg"):
         guide("cgf", tree)
+    with pytest.raises(InputError, match="it must be a score model"):
+        guide("cfg", tree, "AB/32/512")
     with pytest.raises(InputError, match="got 0 guide models; it takes 1"):
         guide("autoguidance", tree)
     with pytest.raises(InputError, match="without guidance it can only be 1"):

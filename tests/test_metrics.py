@@ -87,6 +87,12 @@ def test_other_distributions_are_measured():
     assert scores["branch_coverage"].value == 1
 
 
+def test_a_reference_must_be_a_mixture():
+    for wrong in (None, "fractal_tree", toydiff.load_model()):
+        with pytest.raises(InputError, match="it must be a GaussianMixture"):
+            evaluate([[0.0, 0.0]], wrong)
+
+
 @pytest.mark.parametrize(
     ("samples", "words"),
     [

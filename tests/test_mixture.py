@@ -189,6 +189,10 @@ def test_same_seed_same_samples(tree):
         (([1.0], np.zeros((2, 2)), [np.eye(2)]), "shapes"),
         (([], np.zeros((0, 2)), np.zeros((0, 2, 2))), "at least 1"),
         (([1.0], [[0, 0]], [np.eye(2)], [-1]), "branches"),
+        (([1.0], [[0, 0]], [np.eye(2)], [7]), "branches must be 1 integers from 0 to 0"),
+        ((["a"], [[0, 0]], [np.eye(2)]), "arrays of numbers"),
+        (([1.0], [[1e300, 0]], [np.eye(2)]), "rescale"),
+        (([1.0], [[0, 0]], [1e-300 * np.eye(2)]), "rescale"),
     ],
 )
 def test_bad_components_are_refused(arguments, words):
@@ -196,7 +200,7 @@ def test_bad_components_are_refused(arguments, words):
         GaussianMixture(*arguments)
 
 
-@pytest.mark.parametrize("sigma", [-1.0, np.nan, np.inf, [0.1, -0.1], "loud"])
+@pytest.mark.parametrize("sigma", [-1.0, np.nan, np.inf, [0.1, -0.1], "loud", 10**400])
 def test_bad_sigma_is_refused(tree, sigma):
     with pytest.raises(InputError, match="sigma is"):
         tree.log_density([[0.0, 0.0], [1.0, 1.0]], sigma)

@@ -82,7 +82,7 @@ def test_bad_architectures_are_refused(field):
 
 
 def test_a_denoiser_refuses_sigma_zero(tiny_denoiser):
-    with pytest.raises(InputError, match="above 0"):
+    with pytest.raises(InputError, match="sigma is 0; it must be at least 1e-06"):
         tiny_denoiser.score([0.0, 0.0])
 
 

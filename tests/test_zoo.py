@@ -108,12 +108,13 @@ def test_missing_combinations_list_what_exists():
         assert "AB/WIDTH/STEPS/labelled with width 64" in str(error.value)
     with pytest.raises(InputError, match="unknown distribution"):
         load_model(distribution="oak")
-    with pytest.raises(InputError, match="there are none"):
+    with pytest.raises(InputError, match="there are none; exact/ABC names the exact distribution"):
         load_model(distribution="three_gaussians")
 
 
 @pytest.mark.parametrize(
-    "name", ["", "A", "A/64", "A/64/4096/odd", "A/64/x", "A//4096", "../A/64/4096", "exact", "exact/A/B"]
+    "name",
+    ["", "A", "A/64", "A/64/4096/odd", "A/64/x", "A//4096", "../A/64/4096", f"A/{'9' * 5000}/1", "exact", "exact/A/B"],
 )
 def test_unknown_names_are_refused(name):
     with pytest.raises(InputError, match="unknown model"):
@@ -158,6 +159,7 @@ def test_files_that_do_not_fit_are_refused(model_file):
         model_file.write_bytes(original)
 
     refuse("format 99; this toydiff reads format 1", format=99)
+    refuse("width is", recipe=zoo.RECIPES[0].to_json() | {"widths": [[8]]})
     refuse("is a checkpoint; a model is wanted", kind="checkpoint")
     refuse("unknown width '9'", width=9)
     refuse("not a recipe", recipe={"widths": [8]})
@@ -207,3 +209,12 @@ def test_train_zoo_writes_every_recipe(monkeypatch, tmp_path):
     assert ModelName("AB", 4, 1, True) in zoo.list_models()
     zoo._load_bundled.cache_clear()
     zoo.list_models.cache_clear()
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real").write_text("before")
+    (tmp_path / "link").symlink_to("real")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.write_text("after")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "after"

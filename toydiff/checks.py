@@ -24,8 +24,8 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
     if isinstance(value, jax.core.Tracer):
         return value
     try:
-        result = math.nan if isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
+        result = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
         result = math.nan
     if not (low <= result <= high and result > above):
         lower = f"above {above:g}" if above > -math.inf else f"at least {low:g}"
@@ -41,7 +41,7 @@ def count(name: str, value: Any, low: int = 1, high: int = 100_000_000) -> int:
         InputError: it is not a whole number or lies outside the range.
     """
     try:
-        whole = None if isinstance(value, str) else int(value)
+        whole = None if isinstance(value, str | bytes) else int(value)
     except (TypeError, ValueError, OverflowError):
         whole = None
     if isinstance(value, bool) or whole is None or whole != value or not low <= whole <= high:

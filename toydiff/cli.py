@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line on stderr, exit status 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -85,6 +86,7 @@ def _train(arguments: Sequence[str]) -> int:
     add("--labelled", action="store_true", help="one network for each class and for all")
     add("--free-gain", action="store_true", help="let chance decide the sign of the network's gain, as in the paper")
     add("--resume", action="store_true", help="go on from the checkpoint beside --out")
+    add("--overwrite", action="store_true", help="start again although there is a checkpoint beside --out")
     add("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     if options.zoo:
@@ -113,12 +115,16 @@ def _train(arguments: Sequence[str]) -> int:
 
 def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
     from toydiff import score_matching, storage, training, zoo
+    from toydiff.checks import InputError
 
     def path(width: object, step: object) -> Path:
         return Path(str(options.out).replace("{width}", str(width)).replace("{step}", str(step)))
 
     checkpoint = path("all", "all").with_suffix(".checkpoint.safetensors")
-    storage.check_writable(checkpoint)
+    for file in {checkpoint, *(path(w, s) for w in recipe.widths for s in (*options.snapshots, options.steps))}:
+        storage.check_writable(file)
+    if checkpoint.exists() and not (options.resume or options.overwrite):
+        raise InputError(f"{checkpoint} exists: --resume goes on from it, --overwrite starts again")
     saved = time.monotonic()
 
     def save_now_and_then(done: "Training") -> None:
@@ -135,9 +141,10 @@ def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
         progress=not options.quiet,
         on_progress=save_now_and_then,
     )
-    training.save_checkpoint(checkpoint, done)
+    if done.step:
+        training.save_checkpoint(checkpoint, done)
     for width, step in done.snapshots:
-        if step:
+        if step in (*options.snapshots, done.step) and step:
             zoo.save_model(path(width, step), done, width, step)
             loss = score_matching.validation_loss(done.denoiser(width, step)).overall
             print(f"wrote {path(width, step)}: width {width}, step {step}, validation loss {loss:.4f}")
@@ -205,6 +212,13 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
         start=None if checks.choice("start", options.start, ["exact", "noise"]) == "exact" else "noise",
         path=False,
     )
+    samples = np.asarray(trajectory.samples)
+    lost = int((~np.isfinite(samples).all(1)).sum())
+    if lost:
+        raise checks.InputError(
+            f"{lost:,} of {len(samples):,} samples became NaN or infinite on the way; "
+            "lower the weight or sigma-max, or raise steps"
+        )
     weight = method.weight if options.weight is None else options.weight
     recipe = {
         name: value
@@ -213,7 +227,7 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
     }
     # JSON has no infinity: null is no upper bound.
     recipe |= {"weight": weight, "guides": guides, "interval": [lo, None if hi == float("inf") else hi]}
-    return model, np.asarray(trajectory.samples), recipe | {"toydiff": __version__}
+    return model, samples, recipe | {"toydiff": __version__}
 
 
 def _sample(arguments: Sequence[str]) -> int:
@@ -336,14 +350,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"toydiff {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     command = parser.parse_args(arguments[:1]).command
-
-    from toydiff.checks import InputError
-
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may not fit the terminal's encoding
     try:
-        return COMMANDS[command].run(arguments[1:])
-    except InputError as error:
-        print(f"toydiff {command}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        status = _run(command, arguments[1:])
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"toydiff {command}: stopped", file=sys.stderr)
         return 130
+    except OSError as error:  # files have their own messages: this is stdout, closed or on a full disk
+        print(f"toydiff {command}: cannot print: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    return status
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    from toydiff.checks import InputError
+
+    try:
+        return COMMANDS[command].run(arguments)
+    except InputError as error:
+        print(f"toydiff {command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2

@@ -13,9 +13,9 @@ def power_gamma(width: float) -> float:
     The largest real root of gamma^3 + 7 gamma^2 + (16 - 1/width^2) gamma + (12 - 1/width^2) = 0; 0.010 gives 96.995.
 
     Raises:
-        InputError: `width` is not above 0 and at most 0.28, where gamma reaches 0.
+        InputError: `width` is below 0.0001, or above 0.28, where gamma reaches 0.
     """
-    width = number("ema", width, high=0.28, above=0)
+    width = number("ema", width, 1e-4, 0.28)
     roots = np.roots([1, 7, 16 - width**-2, 12 - width**-2])
     return float(roots[np.isclose(roots.imag, 0)].real.max())
 

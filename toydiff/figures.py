@@ -240,7 +240,8 @@ def draw_figures(
     for kind in formats:
         choice("format", kind, FORMATS)
     count("seed", seed, 0, 2**32 - 1)
-    check_writable(Path(folder) / "any")
+    for path in (Path(folder) / f"{name}.{kind}" for name in names for kind in formats):
+        check_writable(path)
     written = []
     for name in progress_bar(names, unit="figure", show=progress):
         figure = FIGURES[name](seed)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from toydiff.checks import InputError, choice, number
 from toydiff.mixture import GaussianMixture
-from toydiff.score_model import ScoreModel
+from toydiff.score_model import ScoreModel, check_model
 
 MAX_WEIGHT = 100.0
 ALL_SIGMAS = (0.0, math.inf)
@@ -209,13 +209,19 @@ def guide(
         InputError: there is no such method, the number of guides is wrong, or a number is out of range.
     """
     row = METHODS[choice("method", method, METHODS)]
+    for model in (main, *guides):
+        check_model(model)
     if len(guides) != len(row.guides):
         raise InputError(f"method {method!r} got {len(guides)} guide models; it takes {len(row.guides)}")
     w = jnp.asarray(number("weight", row.weight if weight is None else weight, 0, MAX_WEIGHT), float)
     if method == "unguided" and weight is not None and not isinstance(w, jax.core.Tracer) and w != 1:
         raise InputError(f"weight is {weight}; without guidance it can only be 1")
-    lo = number("interval lo", interval[0], 0)
-    hi = number("interval hi", interval[1], lo)
+    try:
+        lo, hi = interval
+    except (TypeError, ValueError):
+        raise InputError(f"interval is {interval!r}; it must be two numbers, (lo, hi)") from None
+    lo = number("interval lo", lo, 0)
+    hi = number("interval hi", hi, lo)
     part = jnp.asarray(number("share", share, 0, 1), float)
     away, weights = row.rule(main, guides, w, part)
     return Guided(main, tuple(away), jnp.asarray(list(weights), float), jnp.asarray([lo, hi], float))

@@ -56,7 +56,11 @@ class GaussianMixture(ScoreModel):
             InputError: the shapes do not agree, a number is not finite, a weight is not positive or a
                 covariance is not symmetric positive definite.
         """
-        w, mean, cov = (np.asarray(a, dtype=np.float64) for a in (weights, means, covariances))
+        try:
+            w, mean, cov = (np.asarray(a, dtype=np.float64) for a in (weights, means, covariances))
+            branch = np.arange(w.size) if branches is None else np.asarray(branches)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"weights, means, covariances and branches must be arrays of numbers: {error}") from None
         k = w.size
         if k == 0 or w.shape != (k,) or mean.shape != (k, 2) or cov.shape != (k, 2, 2):
             raise InputError(
@@ -70,10 +74,11 @@ class GaussianMixture(ScoreModel):
         eigenvalues, eigenvectors = np.linalg.eigh(cov)
         if not np.allclose(cov, cov.swapaxes(1, 2)) or not (eigenvalues > 0).all():
             raise InputError("a covariance is not symmetric positive definite; each must be")
-        branch = np.arange(k) if branches is None else np.asarray(branches)
-        if branch.shape != (k,) or branch.dtype.kind not in "iu" or branch.min() < 0:
-            raise InputError(f"branches must be {k} integers from 0, one a component")
-        self.weights, self.means, self.covariances = map(jnp.asarray, (w / w.sum(), mean, cov))
+        if np.abs(mean).max() > 1e6 or eigenvalues.min() < 1e-12 or eigenvalues.max() > 1e12:
+            raise InputError("a mean is beyond 1e6, or a standard deviation not from 1e-6 to 1e6: rescale the data")
+        if branch.shape != (k,) or branch.dtype.kind not in "iu" or branch.min() < 0 or branch.max() >= k:
+            raise InputError(f"branches must be {k} integers from 0 to {k - 1}, one a component")
+        self.weights, self.means, self.covariances = map(jnp.asarray, (w / w.max() / (w / w.max()).sum(), mean, cov))
         self.branches = jnp.asarray(branch, jnp.int32)
         self.branch_count = int(branch.max()) + 1
         self._eigenvalues, self._eigenvectors = jnp.asarray(eigenvalues), jnp.asarray(eigenvectors)

@@ -1,7 +1,10 @@
-"""A progress bar on a terminal and in a notebook, and none where the output goes to a file."""
+"""Long work: a progress bar where somebody watches, and an end by Ctrl-C that loses nothing."""
 
+import contextlib
+import signal
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -14,3 +17,21 @@ def progress_bar(iterable: Iterable[Any] | None = None, *, show: bool = True, **
     """
     watched = "ipykernel" in sys.modules or sys.stderr.isatty()
     return tqdm(iterable, disable=not (show and watched), **options)
+
+
+@contextlib.contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Within the block, Ctrl-C (or a notebook's stop button) only makes the yielded function return True.
+
+    An exception thrown into the middle of a compilation can bring the process down when it ends. Outside the
+    main thread, where no signal arrives, the function returns False.
+    """
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

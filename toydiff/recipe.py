@@ -43,16 +43,27 @@ class Recipe:
         choice("classes", self.classes, datasets.class_choices(every))
         if self.labelled and self.classes != every:
             raise InputError(f"classes is {self.classes!r}; with labels a network learns all, {every!r}")
-        if not isinstance(self.widths, tuple) or not self.widths or len(set(self.widths)) != len(self.widths):
-            raise InputError(f"widths are {self.widths!r}; they must be a tuple of one or more, all different")
-        self.architectures  # noqa: B018  (checks widths and depth)
-        number("label_dropout", self.label_dropout, 0, 1)
+        if not isinstance(self.widths, tuple | list) or not self.widths:
+            raise InputError(f"widths are {self.widths!r}; they must be a tuple of one or more")
         choice("loss", self.loss, LOSSES)
-        count("seed", self.seed, 0, 2**32 - 1)
-        count("batch", self.batch, 1, 1_000_000)
-        number("learning_rate", self.learning_rate, high=1, above=0)
-        count("decay_start", self.decay_start)
         power_gamma(self.ema)
+        # Plain Python numbers, so that a recipe is hashable, equal to itself from JSON, and JSON.
+        checked = {
+            "widths": tuple(count("width", width, 1, 4096) for width in self.widths),
+            "depth": count("depth", self.depth, 1, 64),
+            "labelled": bool(self.labelled),
+            "label_dropout": number("label_dropout", self.label_dropout, 0, 1),
+            "seed": count("seed", self.seed, 0, 2**32 - 1),
+            "batch": count("batch", self.batch, 1, 1_000_000),
+            "learning_rate": number("learning_rate", self.learning_rate, high=1, above=0),
+            "decay_start": count("decay_start", self.decay_start),
+            "negative_gain": bool(self.negative_gain),
+            "ema": float(self.ema),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if len(set(self.widths)) != len(self.widths):
+            raise InputError(f"widths are {self.widths}; they must all be different")
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:
@@ -79,9 +90,7 @@ class Recipe:
         names = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or set(values) != names:
             raise InputError(f"not a recipe: it must have the fields {', '.join(sorted(names))}")
-        if not isinstance(values["widths"], list):
-            raise InputError("not a recipe: widths must be a list")
-        return cls(**values | {"widths": tuple(values["widths"])})
+        return cls(**values)
 
     def denoiser(self, width: int, params: Params) -> Denoiser:
         """The network of this width with these parameters."""

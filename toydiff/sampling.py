@@ -11,7 +11,14 @@ from jax.typing import ArrayLike
 
 from toydiff.checks import InputError, choice, count, number
 from toydiff.mixture import GaussianMixture, Seed, as_key
-from toydiff.score_model import ScoreModel, check_points, map_points
+from toydiff.score_model import (
+    LARGEST_SIGMA,
+    SMALLEST_SIGMA,
+    ScoreModel,
+    check_model,
+    check_points,
+    map_points,
+)
 
 SIGMA_MIN, SIGMA_MAX, RHO, STEPS = 0.002, 5.0, 7.0, 32
 """The paper's schedule for the toy."""
@@ -46,8 +53,8 @@ def noise_schedule(
     """
     count("steps", steps, 1, 100_000)
     number("rho", rho, 1, 1000)
-    number("sigma_max", sigma_max, high=1e4, above=0)
-    number("sigma_min", sigma_min, high=sigma_max, above=0)
+    sigma_max = number("sigma_max", sigma_max, SMALLEST_SIGMA, LARGEST_SIGMA)
+    sigma_min = number("sigma_min", sigma_min, SMALLEST_SIGMA, sigma_max)
     ramp = np.linspace(0, 1, steps)
     first, last = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return np.append((first + ramp * (last - first)) ** rho, 0.0)
@@ -109,11 +116,12 @@ def sample(
     Raises:
         InputError: an argument is out of range, or `start` has another number of points.
     """
+    check_model(model)
     n = count("n", n)
     step = SOLVERS[choice("solver", solver, SOLVERS)]
     sigmas = noise_schedule(steps, sigma_min=sigma_min, sigma_max=sigma_max, rho=rho)
     x = starting_points(model, key, n, sigma_max, start)
-    xs = _solve(model, x, jnp.asarray(sigmas, x.dtype), step=step, path=path)
+    xs = _solve(model, x, jnp.asarray(sigmas, x.dtype), step=step, path=bool(path))
     return Trajectory(xs, jnp.asarray(sigmas if path else sigmas[-1:], x.dtype))
 
 
@@ -129,6 +137,8 @@ def starting_points(
     if isinstance(start, GaussianMixture):
         return start.sample(key, n, sigma_max)
     x = check_points(start, "start")
+    if not isinstance(x, jax.core.Tracer) and not np.isfinite(x).all():
+        raise InputError("start holds NaN or infinity; its points must be finite")
     if x.shape != (n, 2):
         raise InputError(f"start has shape {x.shape}; it must be n = {n} points, [{n}, 2]")
     return x

@@ -10,7 +10,7 @@ from toydiff.checks import count
 from toydiff.mixture import GaussianMixture, Seed, as_key
 from toydiff.network import Architecture, Params, energy
 from toydiff.recipe import Recipe
-from toydiff.score_model import ScoreModel, split_blocks
+from toydiff.score_model import ScoreModel, check_model, split_blocks
 
 GRADIENT_BLOCK = 1024
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = -2.3, 1.5
@@ -124,7 +124,9 @@ def validation_loss(model: ScoreModel, seed: Seed = 1_000_003, n: int = 65_536, 
     Raises:
         InputError: an argument is out of range.
     """
-    count("levels", levels, 1, count("n", n))
+    check_model(model)
+    n = count("n", n)
+    levels = count("levels", levels, 1, n)
     key_sigma, key_x = jax.random.split(as_key(seed))
     sigma = draw_sigma(key_sigma, n)
     truth = model.truth()

@@ -1,6 +1,5 @@
 """The one idea: everything is a score model, a density that is known at every noise level."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
 
 SIGMA_DATA = 0.5
 """Standard deviation of the data on each axis; the unit of length."""
+
+
+SMALLEST_SIGMA, LARGEST_SIGMA = 1e-6, 1e4
+"""Noise levels that float32 can square and divide by, with room to spare."""
 
 
 class ScoreModel(ABC):
@@ -121,6 +124,16 @@ def split_blocks(tree: Any, block: int) -> Any:
     return jax.tree.map(split, tree)
 
 
+def check_model(model: Any, name: str = "model") -> None:
+    """Refuse what is no score model.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(model, ScoreModel):
+        raise InputError(f"{name} is {model!r}; it must be a score model, such as toydiff.load_model() returns")
+
+
 def check_points(x: ArrayLike, name: str = "x") -> jax.Array:
     """`x` as an array of points [..., 2].
 
@@ -129,7 +142,7 @@ def check_points(x: ArrayLike, name: str = "x") -> jax.Array:
     """
     try:
         points = jnp.asarray(x, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name} is not an array of numbers; it must be points [..., 2]") from None
     if points.ndim == 0 or points.shape[-1] != 2:
         raise InputError(f"{name} has shape {points.shape}; it must be points [..., 2]")
@@ -140,17 +153,17 @@ def check_sigma(sigma: ArrayLike, *, positive: bool) -> jax.Array:
     """`sigma` as an array of noise levels; a traced one passes unchecked.
 
     Raises:
-        InputError: one of them is NaN, negative, infinite or, where it must be positive, zero.
+        InputError: one of them is NaN, negative, above 10,000 or, where it must be positive, below 0.000001.
     """
-    lowest = "above 0" if positive else "at least 0"
+    lowest = f"at least {SMALLEST_SIGMA if positive else 0:g}"
     values: Any = sigma
     if not isinstance(sigma, jax.core.Tracer):
         try:
             values = np.asarray(sigma, dtype=float)
-        except (TypeError, ValueError):
-            raise InputError(f"sigma is {sigma!r}; it must be a number {lowest}") from None
-        good = (values > 0 if positive else values >= 0) & (values < math.inf)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"sigma is {sigma!r}; it must be a number, {lowest}") from None
+        good = (values >= (SMALLEST_SIGMA if positive else 0)) & (values <= LARGEST_SIGMA)
         if not good.all():
             bad = np.atleast_1d(values)[~np.atleast_1d(good)][0]
-            raise InputError(f"sigma is {bad:g}; it must be finite and {lowest}")
+            raise InputError(f"sigma is {bad:g}; it must be {lowest} and at most {LARGEST_SIGMA:g}")
     return jnp.asarray(values, dtype=float)

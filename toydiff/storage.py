@@ -30,8 +30,8 @@ def replacing(path: PathLike) -> Iterator[Path]:
     Raises:
         InputError: the folder cannot be made or written, or the disk is full.
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{target.suffix}")
+    target = Path(os.path.realpath(path))  # a link stays a link: what it points to is replaced
+    temporary = target.with_name(f".{secrets.token_hex(4)}{target.suffix}")
     try:
         check_writable(target)
         yield temporary
@@ -61,7 +61,7 @@ def check_writable(path: PathLike) -> None:
     Raises:
         InputError: it cannot.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     try:
         if target.is_dir():
             raise InputError(f"cannot write {target}: it is a folder; name a file in it")
@@ -108,7 +108,7 @@ def read_header(path: PathLike, kind: str) -> dict[str, Any]:
     try:
         header = json.loads(metadata["toydiff"])
         version, found = header["format"], header["kind"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise InputError(f"{path} has no toydiff header; it was written by something else") from None
     if version != FORMAT:
         raise InputError(f"{path} has format {version!r}; this toydiff reads format {FORMAT}")
@@ -131,7 +131,7 @@ def read_arrays(path: PathLike, like: Any) -> Any:
                 odd = sorted(names ^ set(wanted))
                 raise InputError(f"{path} does not fit its header: {', '.join(odd[:3])} missing or superfluous")
             arrays = {name: file.get_tensor(name) for name in wanted}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a type that NumPy has not
         raise InputError(f"cannot read {path}: {_first_line(error)}") from None
     for name, leaf in wanted.items():
         array = arrays[name]

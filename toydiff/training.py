@@ -16,7 +16,7 @@ from toydiff.denoiser import Denoiser
 from toydiff.ema import power_decay, power_gamma
 from toydiff.mixture import GaussianMixture, as_key
 from toydiff.network import Params, init_params, normalize_rows
-from toydiff.progress import progress_bar
+from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.recipe import Recipe
 from toydiff.score_matching import draw_batch, loss_and_gradient
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
@@ -150,26 +150,29 @@ def train(
     check_same_recipe(resume.recipe, recipe)
     if resume.step > steps:
         raise InputError(f"steps is {steps}; the training to resume has already done {resume.step}")
+    passed = sorted(s for s in wanted if s < resume.step and (recipe.widths[0], s) not in resume.snapshots)
+    if passed:
+        raise InputError(f"snapshots {passed} have passed; the training to resume has already done {resume.step}")
     mixtures = recipe.mixtures()
     _, key = jax.random.split(as_key(recipe.seed))
     done = resume
-    with progress_bar(total=steps, initial=done.step, unit="step", show=progress) as bar:
-        try:
-            while done.step < steps:
-                stop = min(s for s in wanted if s > done.step)
-                run = min(STEPS_PER_CALL, stop - done.step)
-                state, history = _run_steps(recipe, mixtures, key, done.state, jnp.asarray(run))
-                losses = np.concatenate([done.losses, np.asarray(history[:run])])
-                done = replace(done, state=state, losses=losses)
-                if done.step in wanted:
-                    done = _with_snapshot(done)
-                if on_progress is not None:
-                    on_progress(done)
-                bar.update(run)
-                bar.set_postfix_str(f"loss {losses[-run:].mean():.4f}", refresh=False)
-        except KeyboardInterrupt:
-            return replace(_with_snapshot(done), interrupted=True)
-    return _with_snapshot(done)
+    bar = progress_bar(total=steps, initial=done.step, unit="step", show=progress)
+    interrupted = False
+    with bar, deferred_interrupt() as stop_wanted:
+        while done.step < steps and not interrupted:
+            stop = min(s for s in wanted if s > done.step)
+            run = min(STEPS_PER_CALL, stop - done.step)
+            state, history = _run_steps(recipe, mixtures, key, done.state, jnp.asarray(run))
+            losses = np.concatenate([done.losses, np.asarray(history[:run])])
+            done = replace(done, state=state, losses=losses)
+            if done.step in wanted:
+                done = _with_snapshot(done)
+            if on_progress is not None:
+                on_progress(done)
+            bar.update(run)
+            bar.set_postfix_str(f"loss {losses[-run:].mean():.4f}", refresh=False)
+            interrupted = stop_wanted() and done.step < steps
+    return replace(_with_snapshot(done), interrupted=interrupted)
 
 
 def _with_snapshot(training: Training) -> Training:
@@ -219,4 +222,6 @@ def load_checkpoint(path: PathLike) -> Training:
     shapes = jax.eval_shape(lambda: init_state(recipe))
     losses = jax.ShapeDtypeStruct((step, len(recipe.widths)), np.float32)
     content = read_arrays(path, {"state": shapes, "losses": losses})
+    if content["state"].step != step:
+        raise InputError(f"{path} does not fit its header: it is at step {content['state'].step}, not {step}")
     return _with_snapshot(Training(recipe, jax.tree.map(jnp.asarray, content["state"]), content["losses"], {}))

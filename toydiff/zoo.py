@@ -1,5 +1,6 @@
 """The bundled weights: train, list, load and save them, and the paper's methods by the names of their models."""
 
+import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -74,8 +75,8 @@ def save_model(path: PathLike, training: Training, width: int | None = None, ste
     Raises:
         InputError: there is no such snapshot, or the file cannot be written.
     """
-    width = training.recipe.widths[0] if width is None else width
-    step = training.step if step is None else step
+    width = training.recipe.widths[0] if width is None else int(width)
+    step = training.step if step is None else int(step)
     model = training.denoiser(width, step)
     header = {
         "kind": "model",
@@ -130,7 +131,8 @@ def load_model(
     Raises:
         InputError: there is no such network; the message lists those that exist.
     """
-    return _load_bundled(ModelName(classes, width, steps, bool(labelled)), distribution)
+    name = ModelName(str(classes), count("width", width), count("steps", steps), bool(labelled))
+    return _load_bundled(name, distribution)
 
 
 @lru_cache(maxsize=256)
@@ -169,7 +171,7 @@ def describe_models(distribution: str = "fractal_tree") -> str:
             f"{classes}/WIDTH/STEPS{end} with width {_join(widths)} and steps {_join(steps)}"
             for (classes, end), (widths, steps) in groups.items()
         )
-        or "none"
+        or f"none; exact/{datasets.all_classes(distribution)} names the exact distribution"
     )
 
 
@@ -193,7 +195,7 @@ def open_model(name: str, distribution: str = "fractal_tree") -> ScoreModel:
     head, *rest = name.split("/")
     if head == "exact" and len(rest) == 1:
         return datasets.distribution(distribution, rest[0])
-    if rest[2:] in ([], ["labelled"]) and len(rest) >= 2 and all(part.isdecimal() for part in rest[:2]):
+    if rest[2:] in ([], ["labelled"]) and len(rest) >= 2 and all(re.fullmatch("[0-9]{1,7}", part) for part in rest[:2]):
         return load_model(head, int(rest[0]), int(rest[1]), labelled=len(rest) == 3, distribution=distribution)
     raise InputError(
         f"unknown model {name!r}; name one as CLASSES/WIDTH/STEPS such as {MAIN} (and /labelled), "
