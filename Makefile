@@ -2,11 +2,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figures test test-slow lint format zoo check-wheel clean
+.PHONY: figures explore test test-slow lint format zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
 	$(BIN)/toydiff figures
+
+# Open the explorer in JupyterLab.
+explore: $(VENV)/.lab
+	$(BIN)/toydiff explore
 
 # All tests but the slow ones, on two processes.
 test: $(VENV)/.dev
@@ -44,9 +48,13 @@ $(VENV)/.main: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
+$(VENV)/.lab: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable ".[lab]"
+	touch $@ $(VENV)/.main
+
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[dev]"
-	touch $@ $(VENV)/.main
+	touch $@ $(VENV)/.lab $(VENV)/.main
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

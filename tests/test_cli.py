@@ -1,9 +1,7 @@
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -72,11 +70,11 @@ def test_evaluate_prints_a_table_and_json(capsys):
 
 
 def test_evaluate_prints_model_losses(capsys):
-    assert run("evaluate", "--model-loss", "--model", "A/32/512", "--json") == 0
+    assert run("evaluate", "--model-loss", "A/32/512", "--json") == 0
     loss = json.loads(capsys.readouterr().out)["A/32/512"]
     assert 0.01 < loss["overall"] < 0.06
     assert len(loss["by_level"]) == 8
-    assert run("evaluate", "--model-loss", "--model", "A/8/128") == 0
+    assert run("evaluate", "--model-loss", "A/8/128") == 0
     assert "A/8/128" in capsys.readouterr().out
 
 
@@ -97,20 +95,39 @@ def test_train_writes_each_width_and_snapshot(tmp_path):
     assert names == {f"w{w}-{s}.safetensors" for w in (4, 8) for s in (2, 3)} | {"wall-all.checkpoint.safetensors"}
 
 
-def test_ctrl_c_leaves_a_model_and_a_checkpoint(tmp_path):
+INTERRUPTED = """
+import signal, sys
+from toydiff import cli, training
+
+calls, run_steps = [], training._run_steps
+def interrupt_the_third(*arguments):
+    calls.append(1)
+    if len(calls) == 3:
+        signal.raise_signal(signal.SIGINT)
+    return run_steps(*arguments)
+
+training._run_steps = interrupt_the_third
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_leaves_a_model_and_a_checkpoint_and_the_same_command_resumes(tmp_path):
     """In a process of its own, interrupted as by the keyboard."""
-    out = tmp_path / "m.safetensors"
-    command = [sys.executable, "-m", "toydiff", *TRAIN, "--steps", "1000000", "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
-    time.sleep(12)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "stopped at step" in err
-    assert "Traceback" not in err
-    done = training.load_checkpoint(out.with_suffix(".checkpoint.safetensors"))
-    assert 0 < done.step < 1_000_000
-    assert load_weights(out).architecture.width == 4
+    out = tmp_path / "m-{step}.safetensors"
+    command = (*TRAIN, "--steps", 120, "--snapshots", "32,110", "--out", out)
+    process = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *map(str, command)], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 130, process.stderr
+    assert "stopped at step 96; the same command with --resume goes on" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert training.load_checkpoint(tmp_path / "m-all.checkpoint.safetensors").step == 96
+    assert {path.name for path in tmp_path.glob("m-[0-9]*")} == {"m-32.safetensors", "m-96.safetensors"}
+    assert run(*command, "--resume") == 0
+    whole = tmp_path / "whole.safetensors"
+    assert run(*TRAIN, "--steps", 120, "--out", whole) == 0
+    assert (tmp_path / "m-120.safetensors").read_bytes() == whole.read_bytes()
+    assert load_weights(tmp_path / "m-110.safetensors").architecture.width == 4
 
 
 def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
@@ -151,8 +168,13 @@ def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
         (("sample", "--out", "x.csv"), "must end in .npz"),
         (("sample", "--out", "x.npz", "--colour"), "unrecognized arguments"),
         (("sample", "--out", "x.npz", "two\nlines"), "unrecognized arguments: two lines"),
+        (("evaluate", "--model-loss", "--main", "A/8/128"), "--model-loss takes names of models"),
+        (("evaluate", "--method", "autoguidance", "--main", "exact/B"), "the main model is not: name its guides"),
+        (("evaluate", "--method", "cfg", "--distribution", "three_gaussians", "--main", "exact/A"), "no bundled model"),
+        (("train", "--zoo", "--seed", "1", "--out", "f"), "it takes --out and --quiet only"),
+        (("train", "--zoo", "--width", "8", "--out", "f"), "it takes --out and --quiet only"),
         (("evaluate", "-n", "nan"), "invalid int value: 'nan'"),
-        (("evaluate", "--model-loss", "--model", "A/64"), "unknown model 'A/64'"),
+        (("evaluate", "--model-loss", "A/64"), "unknown model 'A/64'"),
         (("figures", "--only", "fig7", "--out", "f"), "unknown figure 'fig7'"),
         (("figures", "--format", "gif", "--out", "f"), "unknown format 'gif'"),
         (("train", "--classes", "Q", "--out", "m.safetensors"), "unknown classes 'Q'"),
@@ -207,7 +229,7 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path, cap
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
 def test_a_full_or_closed_stdout_is_one_line():
-    command = f"{sys.executable} -m toydiff evaluate --model-loss --model exact/A"
+    command = f"{sys.executable} -m toydiff evaluate --model-loss exact/A"
     for sink in ("> /dev/full", "| true"):
         process = subprocess.run(f"{command} {sink}", shell=True, capture_output=True, text=True, check=False)
         assert "Traceback" not in process.stderr
@@ -217,7 +239,7 @@ def test_a_full_or_closed_stdout_is_one_line():
 
 def test_odd_characters_do_not_break_an_old_terminal(tmp_path):
     process = subprocess.run(
-        [sys.executable, "-m", "toydiff", "evaluate", "--model-loss", "--model", "exact/A"],
+        [sys.executable, "-m", "toydiff", "evaluate", "--model-loss", "exact/A"],
         capture_output=True, text=True, check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert process.returncode == 0, process.stderr

@@ -180,3 +180,18 @@ def test_committed_pictures_are_small():
     pictures = list((Path(__file__).parents[1] / "figures").glob("*.png"))
     assert {path.stem for path in pictures} >= set(FIGURES)
     assert max(path.stat().st_size for path in pictures) < 1e6
+
+
+def test_the_figures_settings_are_the_papers(monkeypatch):
+    assert (figures.SAMPLES, figures.SIGMA_MID, figures.THINNED) == (16_384, 0.03, 0.045)
+    assert figures.NOISE_LEVELS == (0.5, 0.25, 0.08, 0.03, 0.01)
+    assert (plotting.OUTLINE_LEVEL, plotting.NOISY_OUTLINE_LEVEL) == (-2.12, -1.41)
+    assert plotting.FULL_VIEW == (0.30, 0.30, 1.2)
+    assert plotting.ZOOM_VIEW == (0.45, 1.22, 0.3)
+    levels = []
+    monkeypatch.setattr(plotting, "plot_density", lambda model, sigma, **_: levels.append(sigma))
+    FIGURES["fig2"](0)
+    FIGURES["fig9"](0)
+    assert levels == [0.03] * 3 + [sigma for sigma in figures.NOISE_LEVELS for _ in range(5)]
+    paper = {name: row.weight for name, row in toydiff.METHODS.items()}
+    assert paper == {"unguided": 1.0, "cfg": 4.0, "truncation": 1.4, "autoguidance": 3.0, "mix": 3.0}

@@ -96,6 +96,9 @@ def test_the_oracle_needs_no_network(tree):
     expected = 2 * scores(tree) - scores(toydiff.fractal_tree("AB"))
     np.testing.assert_allclose(scores(guided), expected, rtol=1e-4, atol=1e-3)
     assert np.isfinite(guided.score(X, 0.0)).all()
+    truncated = toydiff.guided_model("truncation", 1.4, main="exact/A")
+    np.testing.assert_allclose(scores(truncated, 0.0), 1.4 * scores(tree, 0.0), rtol=1e-5)
+    assert truncated.block == tree.block
 
 
 def test_everything_that_a_slider_moves_is_traced(models):

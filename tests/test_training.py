@@ -233,7 +233,7 @@ def test_recipe_goes_to_json_and_back():
     recipe = Recipe(classes="AB", widths=(8, 16), labelled=True)
     assert Recipe.from_json(recipe.to_json()) == recipe
     for broken in (None, {}, recipe.to_json() | {"speed": 1}, recipe.to_json() | {"widths": 8}):
-        with pytest.raises(InputError, match="not a recipe|widths are 8"):
+        with pytest.raises(InputError, match=r"not a recipe|widths are 8"):
             Recipe.from_json(broken)
 
 
@@ -257,3 +257,47 @@ def test_a_checkpoint_that_contradicts_its_header_is_refused(tmp_path):
     write_arrays(tmp_path / "c.safetensors", {"state": state, "losses": done.losses}, header)
     with pytest.raises(InputError, match="it is at step -4, not 2"):
         training.load_checkpoint(tmp_path / "c.safetensors")
+
+
+def test_the_training_step_is_the_blueprints():
+    """Against a plain loop: normalised rows, autodiff of the loss, Adam (0.9, 0.99), falling rate, held gain."""
+
+    def normalised(p):
+        return p / (1e-4 + jnp.linalg.norm(p, axis=1, keepdims=True) / np.sqrt(p.shape[1])) if p.ndim == 2 else p
+
+    recipe = replace(SMALL, decay_start=2)
+    architecture, mixtures = recipe.architectures[0], recipe.mixtures()
+    key_init, key_data = jax.random.split(jax.random.key(0))
+    params = init_params(architecture, jax.random.fold_in(key_init, architecture.width))
+    moment, square = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
+    for t in range(1, 6):
+        params = jax.tree.map(normalised, params)
+        batch = score_matching.draw_batch(recipe, mixtures, jax.random.fold_in(key_data, t - 1))
+
+        def loss(params, batch=batch):
+            score = jax.vmap(jax.grad(partial(energy, architecture, params)))(batch.x, batch.sigma)
+            return (batch.sigma**2 * ((score - batch.score) ** 2).mean(-1)).mean()
+
+        gradient = jax.grad(loss)(params)
+        moment = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, moment, gradient)
+        square = jax.tree.map(lambda v, g: 0.99 * v + 0.01 * g**2, square, gradient)
+        rate = 0.01 / np.sqrt(max(t / 2, 1))
+        params = jax.tree.map(
+            lambda p, m, v, t=t, rate=rate: p - rate * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.99**t)) + 1e-8),
+            params, moment, square,
+        )  # fmt: skip
+        params["gain"] = jnp.minimum(params["gain"], -0.01)
+    ours = fit(recipe, 5).state.params[0]
+    for got, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(params), strict=True):
+        np.testing.assert_allclose(got, expected, atol=2e-4)
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    from toydiff.progress import deferred_interrupt
+
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt() as stop_wanted:
+        assert not stop_wanted()
+        signal.raise_signal(signal.SIGINT)
+        assert stop_wanted()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

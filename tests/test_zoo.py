@@ -86,7 +86,12 @@ def test_more_capacity_and_more_training_lower_the_loss():
 
 def test_the_label_dropout_network_serves_both_halves_of_cfg():
     main, uncond = load_model("A", labelled=True), load_model("AB", labelled=True)
-    assert main.params is uncond.params or np.array_equal(main.params["gain"], uncond.params["gain"])
+    assert float(main.params["gain"]) == float(uncond.params["gain"])
+    for half in (main, uncond):  # each matches its own distribution, and not the other's
+        x, sigma = half.truth().sample(0, 4096, 0.3), 0.3
+        errors = [float(np.mean(np.square(half.score(x, sigma) - m.truth().score(x, sigma)))) for m in (main, uncond)]
+        own = errors[0 if half is main else 1]
+        assert own < 0.2 * max(errors)
     assert main.truth().branch_count == 127
     assert uncond.truth().branch_count == 254
     assert load_model("B", labelled=True).given("A").classes == "A"
@@ -218,3 +223,14 @@ def test_a_link_stays_a_link(tmp_path):
         temporary.write_text("after")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "after"
+
+
+def test_default_guides_must_fit_the_main_model():
+    with pytest.raises(InputError, match="the main model is not: name its guides"):
+        toydiff.guided_model("cfg", main=toydiff.three_gaussians("A"))
+    with pytest.raises(InputError, match="name its guides"):
+        toydiff.guided_model("autoguidance", main="AB/64/4096")
+    own = toydiff.guided_model("autoguidance", main="AB/64/4096", guides=["AB/32/512"])
+    assert own.truth().branch_count == 254
+    named = toydiff.guided_model("cfg", main="exact/A", guides=["exact/ABC"], distribution="three_gaussians")
+    assert named.truth().weights.shape == (1,)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from toydiff.checks import InputError
     from toydiff.datasets import DISTRIBUTIONS, fractal_tree, grid_of_gaussians, three_gaussians
     from toydiff.denoiser import Denoiser
+    from toydiff.explorer.app import explore
     from toydiff.figures import FIGURES, draw_figures
     from toydiff.guidance import METHODS, Flat, Guided, Ratio, guide
     from toydiff.metrics import METRICS, Reference, evaluate
@@ -30,6 +31,7 @@ _HOME = {
     "checks": ("InputError",),
     "datasets": ("DISTRIBUTIONS", "fractal_tree", "grid_of_gaussians", "three_gaussians"),
     "denoiser": ("Denoiser",),
+    "explorer.app": ("explore",),
     "figures": ("FIGURES", "draw_figures"),
     "guidance": ("METHODS", "Flat", "Guided", "Ratio", "guide"),
     "metrics": ("METRICS", "Reference", "evaluate"),

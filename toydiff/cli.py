@@ -61,7 +61,7 @@ def _train(arguments: Sequence[str]) -> int:
     add(
         "--zoo",
         action="store_true",
-        help="train every bundled network; --out is then a folder, other options are not used",
+        help="train every bundled network; --out is then a folder",
     )
     add(
         "--out",
@@ -90,6 +90,10 @@ def _train(arguments: Sequence[str]) -> int:
     add("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     if options.zoo:
+        given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
+        others = sorted({*given} - {"zoo", "out", "quiet", "width"})
+        if others or ",".join(map(str, options.width)) != parser.get_default("width"):
+            raise InputError("--zoo trains the bundled recipes: it takes --out and --quiet only")
         files = zoo.train_zoo(options.out, progress=not options.quiet)
         print(f"wrote {len(files)} networks to {options.out}")
         return 0
@@ -114,7 +118,7 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
-    from toydiff import score_matching, storage, training, zoo
+    from toydiff import storage, training, zoo
     from toydiff.checks import InputError
 
     def path(width: object, step: object) -> Path:
@@ -125,29 +129,29 @@ def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
         storage.check_writable(file)
     if checkpoint.exists() and not (options.resume or options.overwrite):
         raise InputError(f"{checkpoint} exists: --resume goes on from it, --overwrite starts again")
+    earlier = training.load_checkpoint(checkpoint) if options.resume else None
+    behind = 0 if earlier is None else earlier.step
+    ahead = [s for s in options.snapshots if s > behind or not all(path(w, s).exists() for w in recipe.widths)]
     saved = time.monotonic()
 
-    def save_now_and_then(done: "Training") -> None:
+    def save_models(done: "Training") -> None:
+        for width in recipe.widths:
+            header = zoo.save_model(path(width, done.step), done, width)
+            loss = header["validation_loss"]
+            print(f"wrote {path(width, done.step)}: width {width}, step {done.step}, validation loss {loss:.4f}")
+
+    def keep(done: "Training") -> None:
         nonlocal saved
+        if done.step in ahead and done.step < options.steps:
+            save_models(done)
         if time.monotonic() - saved > 30:
             training.save_checkpoint(checkpoint, done)
             saved = time.monotonic()
 
-    done = training.train(
-        recipe,
-        options.steps,
-        resume=training.load_checkpoint(checkpoint) if options.resume else None,
-        snapshots=options.snapshots,
-        progress=not options.quiet,
-        on_progress=save_now_and_then,
-    )
-    if done.step:
-        training.save_checkpoint(checkpoint, done)
-    for width, step in done.snapshots:
-        if step in (*options.snapshots, done.step) and step:
-            zoo.save_model(path(width, step), done, width, step)
-            loss = score_matching.validation_loss(done.denoiser(width, step)).overall
-            print(f"wrote {path(width, step)}: width {width}, step {step}, validation loss {loss:.4f}")
+    show = not options.quiet
+    done = training.train(recipe, options.steps, resume=earlier, snapshots=ahead, progress=show, on_progress=keep)
+    training.save_checkpoint(checkpoint, done)
+    save_models(done)
     if done.interrupted:
         print(f"toydiff train: stopped at step {done.step}; the same command with --resume goes on", file=sys.stderr)
         return 130
@@ -191,15 +195,15 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
     from toydiff import checks, guidance, sampling, zoo
 
     method = guidance.METHODS[checks.choice("method", options.method, guidance.METHODS)]
-    guides = list(method.guides) if options.guide is None else options.guide
     lo, hi = options.interval or guidance.ALL_SIGMAS
     model = zoo.guided_model(
         options.method,
         options.weight,
-        main=zoo.open_model(options.main, options.distribution),
-        guides=[zoo.open_model(name, options.distribution) for name in guides],
+        main=options.main,
+        guides=options.guide,
         interval=(lo, hi),
         share=options.share,
+        distribution=options.distribution,
     )
     trajectory = sampling.sample(
         model,
@@ -221,12 +225,14 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
         )
     weight = method.weight if options.weight is None else options.weight
     recipe = {
-        name: value
-        for name, value in vars(options).items()
-        if name not in ("out", "json", "guide", "model_loss", "model")
+        name: value for name, value in vars(options).items() if name not in ("out", "json", "guide", "model_loss")
     }
     # JSON has no infinity: null is no upper bound.
-    recipe |= {"weight": weight, "guides": guides, "interval": [lo, None if hi == float("inf") else hi]}
+    recipe |= {
+        "weight": weight,
+        "guides": options.guide or list(method.guides),
+        "interval": [lo, None if hi == float("inf") else hi],
+    }
     return model, samples, recipe | {"toydiff": __version__}
 
 
@@ -257,19 +263,25 @@ def _sample(arguments: Sequence[str]) -> int:
 
 
 def _evaluate(arguments: Sequence[str]) -> int:
+    from toydiff.checks import InputError
+
     parser = _parser("evaluate")
     _add_sampling_options(parser)
     parser.add_argument(
-        "--model-loss", action="store_true", help="the validation loss of --model instead, overall and by noise level"
-    )
-    parser.add_argument(
-        "--model",
-        action="append",
-        help="with --model-loss: a model's name, as often as wanted (default: the paper's three)",
+        "--model-loss",
+        nargs="*",
+        metavar="MODEL",
+        help="instead the validation loss of these models (the paper's three), overall and by noise level",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    report, lines = (_report_loss if options.model_loss else _report_metrics)(options)
+    if options.model_loss is None:
+        report, lines = _report_metrics(options)
+    else:
+        given = {name for name, value in vars(options).items() if value != parser.get_default(name)}
+        if given - {"model_loss", "distribution", "json"}:
+            raise InputError("--model-loss takes names of models, --distribution and --json only")
+        report, lines = _report_loss(options)
     print(json.dumps(report, indent=2) if options.json else "\n".join(lines))
     return 0
 
@@ -296,7 +308,7 @@ def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[s
 def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from toydiff import score_matching, zoo
 
-    names = options.model or [zoo.MAIN, "A/32/512", "AB/32/512"]
+    names = options.model_loss or [zoo.MAIN, "A/32/512", "AB/32/512"]
     losses = {name: score_matching.validation_loss(zoo.open_model(name, options.distribution)) for name in names}
     lines = [f"score-matching loss on 65,536 fresh draws{'':10}{'overall':>14}  by noise level, low to high"]
     for name, loss in losses.items():
@@ -321,6 +333,17 @@ def _figures(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _explore(arguments: Sequence[str]) -> int:
+    from toydiff.explorer.server import serve
+
+    parser = _parser("explore")
+    parser.add_argument("--app", action="store_true", help="a clean page without code, for a lecture")
+    parser.add_argument("--port", type=int, help="to listen on, on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address only")
+    options = parser.parse_args(arguments)
+    return serve(app=options.app, port=options.port, browser=not options.no_browser)
+
+
 class Command(NamedTuple):
     """A row of the table of commands."""
 
@@ -329,6 +352,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "explore": Command(_explore, "Open the explorer: drag the weight and watch."),
     "figures": Command(_figures, "Draw the paper-style figures."),
     "sample": Command(_sample, "Sample a guided model and write the points."),
     "evaluate": Command(_evaluate, "Measure samples, or the loss of models, against the exact distribution."),

@@ -89,9 +89,12 @@ def _method_panels(axes: Iterable[Axes], methods: Iterable[str], seed: int, main
         model = guided_model(method, main=main)
         x = np.asarray(sample(model, seed, SAMPLES, path=False).samples)
         _draw_samples(ax, x, MAIN, reference, seed)
-        row = METHODS[method]
-        weight = "" if row.weight == 1 else f", w = {row.weight:g}"
-        ax.set_title(f"({letter}) {row.short}{weight}")
+        ax.set_title(_method_title(letter, method))
+
+
+def _method_title(letter: str, method: str) -> str:
+    row = METHODS[method]
+    return f"({letter}) {row.short}" + ("" if row.weight == 1 else f", w = {row.weight:g}")
 
 
 @mpl.rc_context(STYLE)
@@ -115,17 +118,17 @@ def methods(seed: int = 0) -> Figure:
 
 def fig2(seed: int = 0) -> Figure:
     """Why CFG works: two densities and their ratio at sigma = 0.03, and trajectories (Figure 2 of the paper)."""
-    return _zoom_figure("cfg", 4.0, "unconditional", seed)
+    return _zoom_figure("cfg", "unconditional", seed)
 
 
 def fig2_autoguidance(seed: int = 0) -> Figure:
-    """The same as Figure 2 for autoguidance at w = 3."""
-    return _zoom_figure("autoguidance", 3.0, "bad version", seed)
+    """The same as Figure 2 for autoguidance."""
+    return _zoom_figure("autoguidance", "bad version", seed)
 
 
 @mpl.rc_context(STYLE)
-def _zoom_figure(method: str, weight: float, guide_title: str, seed: int) -> Figure:
-    main, guided = open_model(MAIN_MODEL), guided_model(method, weight)
+def _zoom_figure(method: str, guide_title: str, seed: int) -> Figure:
+    main, guided = open_model(MAIN_MODEL), guided_model(method)
     (guide,) = guided.guides
     truth = main.truth()
     draws = np.asarray(truth.sample(seed, 1 << 16, SIGMA_MID))
@@ -142,14 +145,12 @@ def _zoom_figure(method: str, weight: float, guide_title: str, seed: int) -> Fig
         _draw_noisy_class(ax, truth, ZOOM_VIEW)
         plotting.plot_scores(model, points, SIGMA_MID, color=hue.dark, view=ZOOM_VIEW, ax=ax)
         ax.set_title(title)
-    title = {"cfg": "CFG"}.get(method, method)
-    for ax, model, caption in zip(
-        axes.flat[3:], (main, guided), ("(d) unguided", f"(e) {title}, w = {weight:g}"), strict=True
-    ):
+    panels = zip(axes.flat[3:], "de", ("unguided", method), (main, guided), strict=True)
+    for ax, letter, name, model in panels:
         _draw_classes(ax, ZOOM_VIEW)
         path = sample(model, seed, len(points), sigma_max=SIGMA_MID, start=points)
         plotting.plot_trajectories(path, view=ZOOM_VIEW, ax=ax)
-        ax.set_title(caption)
+        ax.set_title(_method_title(letter, name))
     return figure
 
 
@@ -169,7 +170,9 @@ def _draw_noisy_class(ax: Axes, truth: GaussianMixture, view: plotting.View) -> 
 @mpl.rc_context(STYLE)
 def fig9(seed: int = 0) -> Figure:
     """Learned densities and ratios at five noise levels (Figure 9 of the paper)."""
-    main, uncond, bad = (open_model(name) for name in (MAIN_MODEL, "AB/32/512", "A/32/512"))
+    main, uncond, bad = (
+        open_model(name) for name in (MAIN_MODEL, *METHODS["cfg"].guides, *METHODS["autoguidance"].guides)
+    )
     columns: list[tuple[str, ScoreModel, Hue]] = [
         ("(a) main $p_1$", main, MAIN),
         ("(b) CFG guide $p_0$", uncond, GUIDE),

@@ -21,6 +21,16 @@ ALL_SIGMAS = (0.0, math.inf)
 class Flat(ScoreModel):
     """Log density 0 everywhere, score 0, D(x; sigma) = x: guiding away from it scales the score by w."""
 
+    @property
+    def block(self) -> int:
+        """No bound of its own."""
+        return 1 << 20
+
+    @property
+    def positive_sigma(self) -> bool:
+        """False: it is the same at every noise level."""
+        return False
+
     def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """0."""
         return jnp.zeros_like(x[0])
@@ -70,7 +80,7 @@ class Guided(ScoreModel):
     """log p_w = log p_main + sum_i (w_i(sigma) - 1) (log p_main - log p_i), and the same for the scores.
 
     Equation 5 of Karras et al. 2024 (arXiv 2406.02507) and, with several guides, its extension in
-    section 5. w_i(sigma) = w_i where lo < sigma <= hi and 1 elsewhere: the guidance interval of
+    section 5. w_i(sigma) = w_i where lo < sigma <= hi (lo = 0: no lower bound) and 1 elsewhere: the interval of
     Kynkäänniemi et al. 2024 (arXiv 2404.07724).
 
     The convention of the weight is Karras': w = 1 is no guidance and w = 0 is the guide alone. The
@@ -100,7 +110,8 @@ class Guided(ScoreModel):
 
     def weights_at(self, sigma: jax.Array) -> jax.Array:
         """w_i(sigma), [len(guides)], at one noise level sigma []."""
-        inside = (sigma > self.interval[0]) & (sigma <= self.interval[1])
+        lo, hi = self.interval[0], self.interval[1]
+        inside = ((sigma > lo) | (lo == 0)) & (sigma <= hi)
         return jnp.where(inside, self.weights, jnp.ones_like(self.weights))
 
     def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:

@@ -133,6 +133,24 @@ def sliced_wasserstein(samples: Scored) -> float:
     return float(np.abs(sorted_samples - samples.reference.projected_quantiles(len(samples.x))).mean())
 
 
+def class_leakage(samples: Scored, whole: GaussianMixture) -> float:
+    """Share of the samples that more probably, in the posterior, come from another class.
+
+    `whole` is the mixture of all classes, the reference's components among its own.
+    """
+    truth = samples.reference.truth
+    ours = np.isin(_rows(whole.means), _rows(truth.means))
+    mass = float(np.asarray(whole.weights, float)[ours].sum())
+    log_share = np.log(mass) + samples.log_density - np.asarray(whole.log_density(samples.x), float)
+    return float(np.mean(log_share < np.log(0.5)))
+
+
+def _rows(points: jax.Array) -> np.ndarray:
+    """Points [n, 2] as one comparable value each, [n]."""
+    x = np.asarray(points, np.float64)
+    return x[:, 0] + 1j * x[:, 1]
+
+
 class Metric(NamedTuple):
     """A row of the table of metrics."""
 

@@ -24,13 +24,19 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Within the block, Ctrl-C (or a notebook's stop button) only makes the yielded function return True.
 
     An exception thrown into the middle of a compilation can bring the process down when it ends. Outside the
-    main thread, where no signal arrives, the function returns False.
+    main thread, where no signal arrives, the function returns False. A second Ctrl-C stops at once.
     """
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield pressed.is_set
         return
-    previous = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+
+    def press(*_: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    previous = signal.signal(signal.SIGINT, press)
     try:
         yield pressed.is_set
     finally:

@@ -33,7 +33,7 @@ class Recipe:
     learning_rate: float = 0.01
     decay_start: int = 512  # from here on the learning rate falls as 1 / sqrt(step)
     # The gain g starts at 0, and chance decides its sign at the first step. Where it becomes positive (half of
-    # the seeds) the network learns worse: A/32/512 ends at a loss of 0.048 to 0.077 in place of 0.036 to 0.040.
+    # the seeds) the network learns worse: A/32/512 ends at a loss of 0.047 to 0.076 in place of 0.036 to 0.039.
     # True holds it below 0; False leaves it to chance, as in the paper's appendix.
     negative_gain: bool = True
     ema: float = 0.010  # width of the average, relative to the training time

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from toydiff import __version__, datasets
 from toydiff.checks import InputError, choice, count
@@ -67,10 +68,10 @@ def train_zoo(folder: PathLike, *, steps: int = SNAPSHOTS[-1], progress: bool = 
     return written
 
 
-def save_model(path: PathLike, training: Training, width: int | None = None, step: int | None = None) -> None:
+def save_model(path: PathLike, training: Training, width: int | None = None, step: int | None = None) -> dict[str, Any]:
     """Write the averaged network of a width (default: the first) at a snapshot (default: the last).
 
-    The header holds the recipe, the width, seed and step, the validation loss and toydiff's version.
+    The header, which is returned, holds the recipe, width, seed, step, validation loss and toydiff's version.
 
     Raises:
         InputError: there is no such snapshot, or the file cannot be written.
@@ -88,6 +89,7 @@ def save_model(path: PathLike, training: Training, width: int | None = None, ste
         "toydiff": __version__,
     }
     write_arrays(path, model.params, header)
+    return header
 
 
 def load_weights(path: PathLike) -> Denoiser:
@@ -211,6 +213,7 @@ def guided_model(
     guides: Sequence[str | ScoreModel] | None = None,
     interval: tuple[float, float] = ALL_SIGMAS,
     share: float | jax.Array = 0.5,
+    distribution: str = "fractal_tree",
 ) -> Guided:
     """A guided model from the zoo; by default the paper's.
 
@@ -221,10 +224,14 @@ def guided_model(
         guides: the models that it is steered away from, likewise; by default the method's.
         interval: (lo, hi): the weight is 1 outside lo < sigma <= hi.
         share: of autoguidance in the mix.
+        distribution: whose models the names mean.
 
     Raises:
-        InputError: a model or the method does not exist, or a number is out of range.
+        InputError: a model or the method does not exist, a number is out of range, or the method's own guides
+            are of another class or distribution than the main model.
     """
     names = METHODS[choice("method", method, METHODS)].guides if guides is None else guides
-    models = [model if isinstance(model, ScoreModel) else open_model(model) for model in (main, *names)]
+    models = [model if isinstance(model, ScoreModel) else open_model(model, distribution) for model in (main, *names)]
+    if guides is None and names and not np.array_equal(models[0].truth().means, datasets.fractal_tree("A").means):
+        raise InputError(f"the guides of {method} are of class A of the tree, the main model is not: name its guides")
     return guide(method, *models, weight=weight, interval=interval, share=share)

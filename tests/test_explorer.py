@@ -1,0 +1,200 @@
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import toydiff
+from toydiff import METHODS, InputError
+from toydiff.explorer import compute
+from toydiff.explorer.compute import QUICK, Quality, Renderer
+from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, zoom
+from toydiff.plotting import FULL_VIEW, View
+
+SMALL = Quality(300, 6, 120)
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return Renderer(360)
+
+
+def pixels(content):
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"), float)
+
+
+def differ(first, second):
+    return np.abs(pixels(first) - pixels(second)).max() > 50
+
+
+@pytest.mark.parametrize("state", [State(), *PRESETS.values()])
+def test_states_go_to_json_and_back(state):
+    assert State.from_json(state.to_json()) == state
+
+
+def test_left_out_fields_have_their_defaults():
+    assert State.from_json('{"weight": 2, "main": {"width": 128}}') == State(weight=2.0, main=ModelChoice(128))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be an object"),
+        ('{"wieght": 2}', "unknown field 'wieght' of the state; there are"),
+        ('{"weight": null}', "weight is None"),
+        ('{"weight": NaN}', "weight is nan"),
+        ('{"weight": -1}', "weight is -1"),
+        ('{"method": "cgf"}', "unknown method"),
+        ('{"classes": "Q"}', "unknown classes"),
+        ('{"distribution": "oak"}', "unknown distribution"),
+        ('{"distribution": "three_gaussians"}', "none of three_gaussians: set exact"),
+        ('{"main": 3}', "main is 3"),
+        ('{"main": {"width": 7}}', "no network with main width 7; there are 8, 16, 32, 64, 128"),
+        ('{"guide": {"exact": 1}}', "exact as true or false"),
+        ('{"layers": ["clouds"]}', "unknown layer 'clouds'"),
+        ('{"layers": 5}', "unknown layer 5"),
+        ('{"view": {"x": "a"}}', "view x is 'a'"),
+        ('{"interval": [2, 1]}', "interval hi"),
+        ('{"interval": 1}', "it must be 2 numbers"),
+        ('{"step": 33}', "step is 33"),
+        ('{"points": 1e9}', "points is"),
+    ],
+)
+def test_bad_states_are_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        State.from_json(text)
+
+
+def test_zoom_keeps_the_point_under_the_pointer_and_pan_moves():
+    state = zoom(State(), 0.5, 0.9, 0.0)
+    assert state.view.half_width == pytest.approx(0.6)
+    for old, new, point in ((FULL_VIEW.x, state.view.x, 0.9), (FULL_VIEW.y, state.view.y, 0.0)):
+        assert (point - new) / state.view.half_width == pytest.approx((point - old) / FULL_VIEW.half_width)
+    moved = pan(state, 0.1, -0.2)
+    assert moved.view == pytest.approx((state.view.x + 0.1, state.view.y - 0.2, 0.6))
+    assert reset_view(moved).view == FULL_VIEW
+    for _ in range(40):
+        state = pan(zoom(state, 0.5, 0.3, 0.3), 5, 5)
+    assert state.view.half_width >= 0.01
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_models_are_those_of_the_method(method, tree):
+    models = compute.models_of(State(method=method, weight=2.0))
+    expected = toydiff.guided_model(method, None if method == "unguided" else 2.0)
+    np.testing.assert_allclose(models.guided.score([0.3, 0.3], 0.1), expected.score([0.3, 0.3], 0.1), rtol=1e-6)
+    exact = compute.models_of(State(method=method, main=ModelChoice(exact=True), guide=ModelChoice(exact=True)))
+    assert isinstance(exact.main, toydiff.GaussianMixture)
+
+
+def test_full_quality_is_the_papers_sampling():
+    state = State(points=64)
+    path = compute.trajectory(state, Quality.full(state))
+    expected = toydiff.sample(toydiff.guided_model("autoguidance", 3.0), 0, 64)
+    np.testing.assert_allclose(path.samples, expected.samples, atol=1e-4)
+
+
+def test_what_does_not_move_the_points_does_not_sample_again():
+    first = compute.trajectory(State(), SMALL)
+    moved = State(layers=("outlines",), view=View(0.0, 0.0, 0.5), step=3)
+    assert compute.trajectory(moved, SMALL._replace(resolution=9)) is first
+    assert compute.trajectory(State(weight=2.0), SMALL) is not first
+
+
+def test_dragging_the_weight_does_not_compile_again():
+    from toydiff import sampling
+
+    compute.trajectory(State(weight=1.5), SMALL)
+    compiled = sampling._solve._cache_size()
+    for weight, lo in ((1.7, 0.0), (2.9, 0.1), (4.0, 0.02)):
+        compute.trajectory(State(weight=weight, interval=(lo, 5.0)), SMALL)
+    assert sampling._solve._cache_size() == compiled
+
+
+def test_the_scrubber_finds_its_noise_level_in_the_coarse_solver():
+    assert compute.step_in(State(), QUICK) == QUICK.steps
+    assert compute.step_in(State(step=0), QUICK) == 0
+    steps = [compute.step_in(State(step=i), QUICK) for i in range(33)]
+    assert steps == sorted(steps)
+    assert compute.sigma_of(State()) == pytest.approx(0.002)
+    assert compute.sigma_of(State(step=0)) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_each_layer_changes_the_picture(renderer, layer):
+    empty = renderer.render(State(step=20, layers=()), SMALL)
+    layers = ("samples", layer) if layer == "outliers" else (layer,)
+    shown = renderer.render(State(step=20, layers=layers), SMALL)
+    assert differ(empty, shown)
+
+
+def test_the_picture_follows_the_state(renderer):
+    state = State()
+    seen = [renderer.render(state, SMALL)]
+    for change in (
+        {"weight": 1.0}, {"method": "cfg"}, {"main": ModelChoice(8)}, {"guide": ModelChoice(8, 128)},
+        {"step": 14}, {"view": View(0.45, 1.22, 0.3)}, {"seed": 1}, {"interval": (0.5, 2.0)},
+        {"classes": "AB"}, {"main": ModelChoice(exact=True)},
+    ):  # fmt: skip
+        seen.append(renderer.render(replace(state, **change), SMALL))
+        assert differ(seen[0], seen[-1]), change
+
+
+def test_the_cached_background_gives_the_same_picture(renderer):
+    state = State(layers=("outlines", "samples", "outliers", "arrows_main"))
+    fresh = Renderer(360).render(state, SMALL)
+    renderer.render(replace(state, weight=1.5), SMALL)
+    np.testing.assert_array_equal(pixels(renderer.render(state, SMALL)), pixels(fresh))
+
+
+def test_other_distributions_are_shown_with_exact_scores(renderer):
+    exact = ModelChoice(exact=True)
+    state = State(distribution="three_gaussians", classes="A", method="cfg", main=exact, guide=exact)
+    assert differ(renderer.render(state, SMALL), renderer.render(replace(state, weight=1.0), SMALL))
+
+
+def test_numbers_are_those_of_the_samples(reference):
+    state = State(points=2000)
+    scores = compute.measure(state, Quality.full(state))
+    assert set(scores) == {*compute.SHOWN_METRICS, "class_leakage"}
+    samples = compute.trajectory(state, Quality.full(state)).samples
+    expected = toydiff.evaluate(samples, reference)["branch_coverage"]
+    assert scores["branch_coverage"].value == expected.value
+    assert "class_leakage" not in compute.measure(replace(state, classes="AB"), SMALL)
+
+
+def test_class_leakage_counts_samples_of_the_other_class(tree, reference):
+    from toydiff.metrics import Scored, class_leakage
+
+    whole = toydiff.fractal_tree("AB")
+    assert class_leakage(Scored(tree.sample(0, 20_000), reference), whole) < 0.01
+    assert class_leakage(Scored(toydiff.fractal_tree("B").sample(0, 20_000), reference), whole) > 0.99
+
+
+def test_the_curve_runs_over_the_weight():
+    values = list(compute.curve(State(weight=2.2)))
+    assert len(values) == len(compute.CURVE_WEIGHTS)
+    assert list(compute.curve(State(weight=4.0))) == values
+    at_three = compute.measure(State(weight=3.0), Quality(QUICK.points, 32, 0))
+    row = values[compute.CURVE_WEIGHTS.index(3.0)]
+    assert row == tuple(at_three[name].value for name in compute.SHOWN_METRICS[:2])
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_pictures_are_saved_in_each_format(kind):
+    content = compute.picture_bytes(State(points=200, layers=("outlines", "samples")), kind)
+    assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
+
+
+@pytest.mark.parametrize("state", [State(points=100), replace(PRESETS["Figure 2: ratio close up"], points=50)])
+def test_copied_code_runs_as_pasted_and_makes_the_picture(tmp_path, monkeypatch, state):
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    exec(compute.python_code(state), scope)
+    assert scope["state"] == state
+    np.testing.assert_array_equal(
+        pixels((tmp_path / "toydiff.png").read_bytes()), pixels(compute.picture_bytes(state, "png"))
+    )

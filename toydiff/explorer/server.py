@@ -1,0 +1,71 @@
+"""`toydiff explore`: the explorer's notebook in JupyterLab, or as a page without code."""
+
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from toydiff.checks import InputError, count
+
+NOTEBOOK = "explorer.ipynb"
+
+
+def notebook_folder() -> Path:
+    """The folder of the bundled notebooks: beside the package in a checkout, in it when installed."""
+    package = Path(__file__).parents[1]
+    return next(folder for folder in (package / "notebooks", package.parent / "notebooks") if folder.is_dir())
+
+
+def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -> int:
+    """Run a Jupyter server on the loopback interface until it ends or Ctrl-C; its exit status.
+
+    Args:
+        app: show the page without code (Voila) in place of JupyterLab.
+        port: to listen on; by default a free one.
+        browser: open the page.
+
+    Raises:
+        InputError: JupyterLab is not installed, or the port is out of range or taken.
+    """
+    for module in ("jupyterlab", "voila", "anywidget"):
+        if importlib.util.find_spec(module) is None:
+            raise InputError(f"{module} is not installed: pip install 'toydiff[lab]'")
+    port = _free_port() if port is None else count("port", port, 1, 65_535)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(f"port {port} cannot be used: {error.strerror}; choose another") from None
+    folder = Path("toydiff-notebooks").resolve()
+    folder.mkdir(exist_ok=True)
+    if not (folder / NOTEBOOK).exists():  # a person's own changes stay
+        shutil.copy(notebook_folder() / NOTEBOOK, folder)
+    page = f"/voila/render/{NOTEBOOK}" if app else f"/lab/tree/{NOTEBOOK}"
+    token = secrets.token_urlsafe(24)
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
+        *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}"),
+        *(() if browser else ("--no-browser",)),
+        *(("--allow-root",) if os.geteuid() == 0 else ()),
+    ]
+    print(f"http://127.0.0.1:{port}{page}?token={token}", flush=True)
+    # The token goes by the environment: a command line can be read by every user of the machine.
+    server = subprocess.Popen(command, env=os.environ | {"JUPYTER_TOKEN": token})
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,77 @@
+"""The thread that draws: always the newest state, first quickly, then, when nothing moves, in full."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+from toydiff.explorer.compute import QUICK, Quality, Renderer
+from toydiff.explorer.state import State
+
+REST_S = 0.12
+"""Seconds without a new state after which the full picture is drawn."""
+ACKNOWLEDGE_S = 0.5
+"""How long to wait until the browser shows a picture before the next one is sent."""
+
+
+class Worker:
+    """Draws the newest state that was submitted and drops the older ones, so that no queue builds up.
+
+    `on_picture(content)` gets each picture. After a full one `on_rest(state)` gives an iterator, whose steps are
+    done as long as nothing moves. `on_error(error)` gets what went wrong, and the worker goes on. All of them
+    are called on the worker's thread.
+    """
+
+    def __init__(
+        self,
+        on_picture: Callable[[bytes], object],
+        on_rest: Callable[[State], Iterator[object]],
+        on_error: Callable[[Exception], object],
+    ):
+        """Start the thread."""
+        self._on_picture, self._on_rest, self._on_error = on_picture, on_rest, on_error
+        self._renderer = Renderer()
+        self._newest: State | None = None
+        self._arrived, self._shown = threading.Event(), threading.Event()
+        self._shown.set()
+        self._closed = False
+        threading.Thread(target=self._run, name="toydiff-explorer", daemon=True).start()
+
+    def submit(self, state: State) -> None:
+        """Draw this state next."""
+        self._newest = state
+        self._arrived.set()
+
+    def acknowledge(self) -> None:
+        """The last picture is on the screen."""
+        self._shown.set()
+
+    def close(self) -> None:
+        """End the thread after the picture at hand."""
+        self._closed = True
+        self._arrived.set()
+
+    def _run(self) -> None:
+        drawn: State | None = None
+        while not self._closed:
+            rested = not self._arrived.wait(timeout=REST_S if drawn is not None else None)
+            self._arrived.clear()
+            if self._closed or self._newest is None:
+                continue
+            try:
+                if rested and drawn is not None:
+                    finished, drawn = drawn, None
+                    self._send(finished, Quality.full(finished))
+                    for _ in self._on_rest(finished):
+                        if self._arrived.is_set():
+                            break
+                else:
+                    drawn = self._newest
+                    self._send(drawn, QUICK)
+            except Exception as error:  # whatever it is, it belongs in the interface
+                drawn = None
+                self._on_error(error)
+
+    def _send(self, state: State, quality: Quality) -> None:
+        content = self._renderer.render(state, quality)
+        self._shown.wait(ACKNOWLEDGE_S)
+        self._shown.clear()
+        self._on_picture(content)
