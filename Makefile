@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figures explore test test-slow lint format zoo check-wheel clean
+.PHONY: figures explore test test-slow test-browser lint format zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
@@ -12,12 +12,16 @@ figures: $(VENV)/.main
 explore: $(VENV)/.lab
 	$(BIN)/toydiff explore
 
-# All tests but the slow ones, on two processes.
+# All tests but the slow ones and those in a browser, on two processes.
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2
 
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
+
+# The explorer in the system's Chromium; skipped where there is none.
+test-browser: $(VENV)/.dev
+	$(BIN)/pytest -m browser
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -47,15 +47,16 @@ class Explorer(w.HBox):
         self.numbers = w.HTML()
         self.curve = w.Image(format="png", layout=w.Layout(width="340px"))
         self.sigma_label = w.HTML(layout=w.Layout(width="90px"))
-        controls = w.VBox(
-            [self._method_box(), self._models_box(), self._layers_box(), self._state_box()],
-            layout=w.Layout(width="380px", flex="0 0 auto"),
+        controls = w.Tab(
+            [w.VBox([self._method_box(), self._models_box()]), self._layers_box(), self._state_box()],
+            titles=("Guidance", "Layers", "Take it along"),
+            layout=w.Layout(width="400px", flex="0 0 auto"),
         )
         views = w.VBox(
             [self.message, self.picture, self._time_box(), _row(self.numbers, self.curve)],
-            layout=w.Layout(flex="1 1 520px", min_width="420px"),
+            layout=w.Layout(flex="1 1 420px", min_width="420px"),
         )
-        super().__init__([controls, views], layout=w.Layout(flex_flow="row wrap"))
+        super().__init__([controls, views])
         self.add_class("toydiff-explorer")
         self.worker = Worker(self._show_picture, self._show_numbers, self._show_error)
         self.picture.on_msg(self._on_pointer)
@@ -63,7 +64,8 @@ class Explorer(w.HBox):
         self.worker.submit(self.state)
 
     def set(self, state: State) -> None:
-        """Show another state, controls and all."""
+        """Show another state, controls and all; a message of before goes."""
+        self.message.value = ""
         self.state = state
         self._fill()
         self.worker.submit(state)
@@ -90,7 +92,6 @@ class Explorer(w.HBox):
                 self._show_error(error)
                 self._fill()
                 return
-            self.message.value = ""
             self.set(state)
 
         widget.observe(on_change, "value")
@@ -158,9 +159,8 @@ class Explorer(w.HBox):
         )
         preset.add_class("toydiff-preset")
         preset.observe(lambda event: self.set(PRESETS.get(event["new"], self.state)), "value")
-        slider = w.FloatSlider(
-            min=0, max=8, step=0.05, description="weight w", readout=False, tooltip="1 is no guidance"
-        )
+        slider = w.FloatSlider(min=0, max=8, step=0.05, description="weight w", readout=False, tooltip="1: no guidance")
+        slider.layout.width = "280px"
         box = w.BoundedFloatText(min=0, max=100, step=0.05, layout=w.Layout(width="70px"), tooltip="w, as a number")
 
         def set_weight(state: State, value: float) -> State:
@@ -242,17 +242,13 @@ class Explorer(w.HBox):
             def change(state: State, on: bool) -> State:
                 return replace(state, layers=tuple({*state.layers, layer} if on else {*state.layers} - {layer}))
 
-            widget = w.Checkbox(
-                description=label, indent=False, layout=w.Layout(width="185px"), tooltip=f"Show {label}"
-            )
+            widget = w.Checkbox(description=label, indent=False, layout=w.Layout(width="auto"), tooltip=f"Show {label}")
             return self._control(f"layer-{layer}", widget, lambda s: layer in s.layers, change)
 
-        return w.VBox([w.HTML("<b>Layers</b>"), _row(*(box(layer, label) for layer, label in LAYERS.items()))])
+        return w.VBox([box(layer, label) for layer, label in LAYERS.items()])
 
     def _time_box(self) -> w.Widget:
-        slider = w.IntSlider(
-            min=0, max=STEPS, description="noise → data", readout=False, layout=w.Layout(width="320px")
-        )
+        slider = w.IntSlider(min=0, max=STEPS, readout=False, layout=w.Layout(width="260px"))
         slider.tooltip = "The noise level: points and densities move together"
         play = w.Play(min=0, max=STEPS, interval=150, description="play the sampling")
         play.add_class("toydiff-play")
@@ -266,11 +262,11 @@ class Explorer(w.HBox):
             button.on_click(
                 lambda _, by=by: self.set(replace(self.state, step=min(max(self.state.step + by, 0), STEPS)))
             )
-        return _row(play, back, step, forward, self.sigma_label)
+        return _row(play, w.HTML("noise"), back, step, forward, w.HTML("data"), self.sigma_label)
 
     def _state_box(self) -> w.Widget:
         text = w.Textarea(
-            layout=w.Layout(width="360px", height="110px"), placeholder="paste a state here, then Restore"
+            layout=w.Layout(width="340px", height="260px"), placeholder="paste a state here, then Restore"
         )
         text.add_class("toydiff-text")
         link = w.HTML()
@@ -281,7 +277,6 @@ class Explorer(w.HBox):
 
             def on_click(_: Any) -> None:
                 try:
-                    self.message.value = ""
                     act()
                 except Exception as error:
                     self._show_error(error)
@@ -299,7 +294,6 @@ class Explorer(w.HBox):
 
         return w.VBox(
             [
-                w.HTML("<b>Take it along</b>"),
                 _row(
                     button("State", "The state as JSON", lambda: setattr(text, "value", self.state.to_json())),
                     button("Restore", "Show the state in the box", lambda: self.set(State.from_json(text.value))),

@@ -45,7 +45,7 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
     folder.mkdir(exist_ok=True)
     if not (folder / NOTEBOOK).exists():  # a person's own changes stay
         shutil.copy(notebook_folder() / NOTEBOOK, folder)
-    page = f"/voila/render/{NOTEBOOK}" if app else f"/lab/tree/{NOTEBOOK}"
+    page = f"/voila/render/{NOTEBOOK}" if app else f"/doc/tree/{NOTEBOOK}"  # one document, without the panels beside it
     token = secrets.token_urlsafe(24)
     command = [
         *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
@@ -55,7 +55,9 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
     ]
     print(f"http://127.0.0.1:{port}{page}?token={token}", flush=True)
     # The token goes by the environment: a command line can be read by every user of the machine.
-    server = subprocess.Popen(command, env=os.environ | {"JUPYTER_TOKEN": token})
+    config = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
+    environment = os.environ | {"JUPYTER_TOKEN": token, "JUPYTER_CONFIG_PATH": config}  # labconfig: no news
+    server = subprocess.Popen(command, env=environment)
     try:
         return server.wait()
     except KeyboardInterrupt:
