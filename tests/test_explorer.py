@@ -198,3 +198,39 @@ def test_copied_code_runs_as_pasted_and_makes_the_picture(tmp_path, monkeypatch,
     np.testing.assert_array_equal(
         pixels((tmp_path / "toydiff.png").read_bytes()), pixels(compute.picture_bytes(state, "png"))
     )
+
+
+def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
+    """The race of a state with the end of the wait, at every attempt."""
+    import threading
+
+    from toydiff.explorer.worker import Worker
+
+    drawn, last = [], threading.Event()
+    worker = Worker(lambda content: worker.acknowledge(), lambda state: iter(()), drawn.append)
+    first, second = State(points=50, layers=("outlines",)), State(points=50, layers=())
+
+    class Arrived(threading.Event):
+        """Another state arrives between the end of the wait and what follows."""
+
+        def wait(self, timeout=None):
+            happened = super().wait(timeout)
+            if not happened and not last.is_set():
+                last.set()
+                worker.submit(second)
+            return happened
+
+    rendered = []
+    render = worker._renderer.render
+    worker._renderer.render = lambda state, quality: rendered.append(state) or render(state, quality)
+    worker._arrived.set()  # leave the wait on the old event
+    worker._arrived = Arrived()
+    worker.submit(first)
+    assert last.wait(60)
+    for _ in range(200):
+        if second in rendered:
+            break
+        threading.Event().wait(0.05)
+    worker.close()
+    assert second in rendered
+    assert not drawn

@@ -29,6 +29,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         """Show a default only where it says something."""
         if action.default is None or action.default is False or action.default == []:
             return action.help
+        if isinstance(action.default, list):
+            return f"{action.help} (default: {','.join(map(str, action.default))})"
         return super()._get_help_string(action)
 
 
@@ -48,6 +50,11 @@ def _comma_separated(convert: Callable[[str], Any]) -> Callable[[str], list[Any]
 
     parse.__name__ = f"comma-separated {convert.__name__}"  # argparse names it in its message
     return parse
+
+
+def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> set[str]:
+    """Names of the options that differ from their defaults."""
+    return {name for name, value in vars(options).items() if value != parser.get_default(name)}
 
 
 def _train(arguments: Sequence[str]) -> int:
@@ -74,7 +81,7 @@ def _train(arguments: Sequence[str]) -> int:
     add(
         "--width",
         type=_comma_separated(int),
-        default=",".join(map(str, recipe.widths)),
+        default=list(recipe.widths),
         help="of the layers; several train on shared batches",
     )
     add("--depth", type=int, default=recipe.depth, help="hidden layers")
@@ -90,9 +97,7 @@ def _train(arguments: Sequence[str]) -> int:
     add("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     if options.zoo:
-        given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
-        others = sorted({*given} - {"zoo", "out", "quiet", "width"})
-        if others or ",".join(map(str, options.width)) != parser.get_default("width"):
+        if _given(parser, options) - {"zoo", "out", "quiet"}:
             raise InputError("--zoo trains the bundled recipes: it takes --out and --quiet only")
         files = zoo.train_zoo(options.out, progress=not options.quiet)
         print(f"wrote {len(files)} networks to {options.out}")
@@ -244,12 +249,8 @@ def _sample(arguments: Sequence[str]) -> int:
 
     parser = _parser("sample")
     _add_sampling_options(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        help="file to write, ending in .npz: `samples` [n, 2] and `recipe`, a JSON text",
-    )
+    help_out = "file to write, ending in .npz: `samples` [n, 2] and `recipe`, a JSON text"
+    parser.add_argument("--out", type=Path, required=True, help=help_out)
     options = parser.parse_args(arguments)
     if options.out.suffix != ".npz":
         raise InputError(f"--out is {options.out}; it must end in .npz")
@@ -278,8 +279,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     if options.model_loss is None:
         report, lines = _report_metrics(options)
     else:
-        given = {name for name, value in vars(options).items() if value != parser.get_default(name)}
-        if given - {"model_loss", "distribution", "json"}:
+        if _given(parser, options) - {"model_loss", "distribution", "json"}:
             raise InputError("--model-loss takes names of models, --distribution and --json only")
         report, lines = _report_loss(options)
     print(json.dumps(report, indent=2) if options.json else "\n".join(lines))

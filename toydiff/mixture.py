@@ -78,7 +78,8 @@ class GaussianMixture(ScoreModel):
             raise InputError("a mean is beyond 1e6, or a standard deviation not from 1e-6 to 1e6: rescale the data")
         if branch.shape != (k,) or branch.dtype.kind not in "iu" or branch.min() < 0 or branch.max() >= k:
             raise InputError(f"branches must be {k} integers from 0 to {k - 1}, one a component")
-        self.weights, self.means, self.covariances = map(jnp.asarray, (w / w.max() / (w / w.max()).sum(), mean, cov))
+        w = w / w.max()  # first to 1: the sum of huge weights could overflow
+        self.weights, self.means, self.covariances = map(jnp.asarray, (w / w.sum(), mean, cov))
         self.branches = jnp.asarray(branch, jnp.int32)
         self.branch_count = int(branch.max()) + 1
         self._eigenvalues, self._eigenvectors = jnp.asarray(eigenvalues), jnp.asarray(eigenvectors)

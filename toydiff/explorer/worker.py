@@ -53,7 +53,8 @@ class Worker:
         drawn: State | None = None
         while not self._closed:
             rested = not self._arrived.wait(timeout=REST_S if drawn is not None else None)
-            self._arrived.clear()
+            if not rested:  # else a state that arrives just now would be forgotten
+                self._arrived.clear()
             if self._closed or self._newest is None:
                 continue
             try:
