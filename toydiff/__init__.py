@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from toydiff.metrics import METRICS, Reference, evaluate
     from toydiff.mixture import GaussianMixture
     from toydiff.recipe import Recipe
-    from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, sample
+    from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, normal_schedule, sample
     from toydiff.score_matching import validation_loss
     from toydiff.score_model import ScoreModel
     from toydiff.training import Training, train
@@ -36,7 +36,7 @@ _HOME = {
     "guidance": ("METHODS", "Flat", "Guided", "Ratio", "guide"),
     "metrics": ("METRICS", "Reference", "evaluate"),
     "mixture": ("GaussianMixture",),
-    "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "sample"),
+    "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "normal_schedule", "sample"),
     "recipe": ("Recipe",),
     "score_matching": ("validation_loss",),
     "score_model": ("ScoreModel",),

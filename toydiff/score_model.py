@@ -1,8 +1,10 @@
 """The one idea: everything is a score model, a density that is known at every noise level."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -90,7 +92,11 @@ class ScoreModel(ABC):
                 raise InputError(f"sigma has shape {sigma.shape}; it must broadcast to the points' {leading}") from None
             sigma = jnp.broadcast_to(sigma, leading).reshape(-1)
             x = jnp.broadcast_to(x, (*leading, 2))
-        result = _evaluate_blocks(self, x.reshape(-1, 2), sigma, what)
+        evaluate = partial(_evaluate_blocks, what=what)
+        if sigma.ndim:
+            result = on_all_cores(evaluate, self, self.block, x.reshape(-1, 2), sigma)
+        else:
+            result = on_all_cores(lambda model, x: evaluate(model, x, sigma), self, self.block, x.reshape(-1, 2))
         return result.reshape(*leading, *result.shape[1:])
 
 
@@ -108,6 +114,35 @@ def map_points(function: Callable[..., Any], block: int, *arrays: jax.Array) -> 
     blocks = split_blocks(arrays, block)
     results = jax.lax.map(lambda args: jax.vmap(function)(*args), blocks)
     return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:])[:n], results)
+
+
+def on_all_cores(function: Callable[..., jax.Array], model: ScoreModel, block: int, *arrays: jax.Array) -> jax.Array:
+    """`function(model, *arrays)` for a compiled function of arrays [n, ...], one part of whole blocks for each core.
+
+    On a CPU a compiled loop over blocks keeps one core busy, however many there are; elsewhere, and while tracing,
+    the function is called once. All parts have one size, so that it is compiled once; the results do not change.
+    """
+    n = len(arrays[0])
+    parts = min(_cores(), -(-n // block))
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((model, arrays)))
+    if parts < 2 or traced or jax.default_backend() != "cpu":
+        return function(model, *arrays)
+    size = -(-n // (parts * block)) * block
+    padded = [jnp.pad(a, [(0, parts * size - n)] + [(0, 0)] * (a.ndim - 1), mode="edge") for a in arrays]
+    pieces = [[a[i : i + size] for a in padded] for i in range(0, parts * size, size)]
+    calls = [_threads().submit(function, model, *piece) for piece in pieces[1:]]
+    results = [function(model, *pieces[0]), *(call.result() for call in calls)]
+    return jnp.concatenate(results)[:n]
+
+
+@cache
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_cores(), "toydiff-points")
 
 
 def split_blocks(tree: Any, block: int) -> Any:
