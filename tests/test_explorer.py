@@ -6,13 +6,13 @@ import pytest
 from PIL import Image
 
 import toydiff
-from toydiff import METHODS, InputError
+from toydiff import METHODS, InputError, normal_schedule
 from toydiff.explorer import compute
 from toydiff.explorer.compute import QUICK, Quality, Renderer
 from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, zoom
 from toydiff.plotting import FULL_VIEW, View
 
-SMALL = Quality(300, 6, 120)
+SMALL = Quality(300, 120, "adams2", tuple(normal_schedule(6)))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_dragging_the_weight_does_not_compile_again():
 
 
 def test_the_scrubber_finds_its_noise_level_in_the_coarse_solver():
-    assert compute.step_in(State(), QUICK) == QUICK.steps
+    assert compute.step_in(State(), QUICK) == 10
     assert compute.step_in(State(step=0), QUICK) == 0
     steps = [compute.step_in(State(step=i), QUICK) for i in range(33)]
     assert steps == sorted(steps)
@@ -178,7 +178,7 @@ def test_the_curve_runs_over_the_weight():
     values = list(compute.curve(State(weight=2.2)))
     assert len(values) == len(compute.CURVE_WEIGHTS)
     assert list(compute.curve(State(weight=4.0))) == values
-    at_three = compute.measure(State(weight=3.0), Quality(QUICK.points, 32, 0))
+    at_three = compute.measure(State(weight=3.0), compute.CURVE)
     row = values[compute.CURVE_WEIGHTS.index(3.0)]
     assert row == tuple(at_three[name].value for name in compute.SHOWN_METRICS[:2])
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -98,12 +98,12 @@ class Solver(NamedTuple):
 
     integrate: Callable[..., Path]
     """(score, x, rows, path) -> the way of one point x [2] from the first noise level to 0."""
-    rows: Callable[[np.ndarray], Any]
-    """Noise levels [steps + 1] -> arrays with one row for each step, computed before anything is compiled."""
+    rows: Callable[[tuple[float, ...]], Any]
+    """The steps + 1 noise levels -> arrays with one row for each step, computed before anything is compiled."""
 
 
-def _pairs(sigmas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return sigmas[:-1], sigmas[1:]
+def _pairs(sigmas: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(sigmas[:-1]), np.array(sigmas[1:])
 
 
 def euler(score: Score, x: jax.Array, rows: tuple[jax.Array, jax.Array], path: bool) -> Path:
@@ -151,7 +151,8 @@ class AdamsRows(NamedTuple):
     """Weights of the k newest D in the step that begins here, [k]."""
 
 
-def _adams_rows(sigmas: np.ndarray, *, order: int) -> AdamsRows:
+@lru_cache(maxsize=32)
+def _adams_rows(sigmas: tuple[float, ...], *, order: int) -> AdamsRows:
     """The weights, by Gauss-Legendre quadrature in float64; the first steps are of the order that their past allows."""
     nodes = -np.log(sigmas[:-1])
     n = len(nodes)
@@ -162,8 +163,8 @@ def _adams_rows(sigmas: np.ndarray, *, order: int) -> AdamsRows:
         correct[i, :k] = _exponential_weights(nodes[i - 1], nodes[i], nodes[i::-1][:k])
         k = min(order, i)
         predict[i - 1, :k] = _exponential_weights(nodes[i - 1], nodes[i], nodes[i - 1 :: -1][:k])
-    ratio = np.append(1.0, sigmas[1:] / sigmas[:-1])
-    return AdamsRows(sigmas[:-1], ratio[:-1], correct, ratio[1:], predict)
+    ratio = np.append(1.0, np.divide(sigmas[1:], sigmas[:-1]))
+    return AdamsRows(np.array(sigmas[:-1]), ratio[:-1], correct, ratio[1:], predict)
 
 
 def _exponential_weights(start: float, end: float, nodes: np.ndarray) -> np.ndarray:
@@ -252,7 +253,7 @@ def sample(
     else:
         sigmas = _check_schedule(schedule)
     x = starting_points(model, key, n, float(sigmas[0]), start)
-    rows = jax.tree.map(lambda r: jnp.asarray(r, x.dtype), row.rows(sigmas))
+    rows = jax.tree.map(lambda r: jnp.asarray(r, x.dtype), row.rows(tuple(sigmas.tolist())))
     solve = partial(_solve, rows=rows, integrate=row.integrate, path=bool(path))
     xs = jnp.moveaxis(on_all_cores(solve, model, model.block, x), 0, 1)
     return Trajectory(xs, jnp.asarray(sigmas if path else sigmas[-1:], x.dtype))
