@@ -290,7 +290,7 @@ class Renderer:
             "RGBX", self._canvas.get_width_height(), self._canvas.buffer_rgba(), "raw", "RGBX", 0, 1
         )
         content = io.BytesIO()
-        image.save(content, "JPEG", quality=90, subsampling=0)
+        image.save(content, "JPEG", **({"quality": 80} if quality is QUICK else {"quality": 92, "subsampling": 0}))
         return content.getvalue()
 
 

@@ -49,6 +49,7 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
     token = secrets.token_urlsafe(24)
     command = [
         *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
+        "--ServerApp.kernel_websocket_connection_class=toydiff.explorer.websocket.PromptConnection",
         *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}"),
         *(() if browser else ("--no-browser",)),
         *(("--allow-root",) if os.geteuid() == 0 else ()),
@@ -56,7 +57,11 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
     print(f"http://127.0.0.1:{port}{page}?token={token}", flush=True)
     # The token goes by the environment: a command line can be read by every user of the machine.
     config = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
-    environment = os.environ | {"JUPYTER_TOKEN": token, "JUPYTER_CONFIG_PATH": config}  # labconfig: no news
+    environment = os.environ | {
+        "JUPYTER_WIDGETS_ECHO": "0",
+        "JUPYTER_TOKEN": token,
+        "JUPYTER_CONFIG_PATH": config,
+    }  # labconfig: no news
     server = subprocess.Popen(command, env=environment)
     try:
         return server.wait()
