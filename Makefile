@@ -12,14 +12,14 @@ figures: $(VENV)/.main
 explore: $(VENV)/.lab
 	$(BIN)/toydiff explore
 
-# All tests but the slow ones and those in a browser, on two processes.
+# All tests but the slow ones, on two processes. Those in a browser are skipped where there is no Chromium.
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
 
-# The explorer in the system's Chromium; skipped where there is none.
+# The explorer in the system's Chromium alone.
 test-browser: $(VENV)/.dev
 	$(BIN)/pytest -m browser
 

@@ -15,8 +15,6 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-REST_MS = 300
-"""A picture that stays for so long and is drawn in full is the last one."""
 
 
 @contextmanager
@@ -59,6 +57,74 @@ def _answers(url):
             return answer.status == 200
     except OSError:
         return False
+
+
+class Page:
+    """The explorer's page, as a person uses it; `root` chooses one of several explorers."""
+
+    def __init__(self, page, root=""):
+        self.page, self.root = page, root
+        self.errors = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def find(self, selector):
+        return self.page.locator(f"{self.root} {selector}")
+
+    def frame(self):
+        return int(self.find(".toydiff-picture").get_attribute("data-frame"))
+
+    def wait_for_picture(self, timeout=60_000):
+        self.find(".toydiff-picture[data-frame]").wait_for(timeout=timeout)
+
+    def picture(self):
+        """The picture that is shown, as an address with its data, when nothing moves and it is drawn in full."""
+        shown = "e => [e.dataset.frame, e.dataset.full, e.src]"
+        for _ in range(600):
+            frame = self.frame()
+            self.page.wait_for_timeout(100)
+            now, full, source = self.find(".toydiff-picture").evaluate(shown)
+            if int(now) == frame and full == "true":
+                return source
+        raise TimeoutError("the picture never came to rest")
+
+    def screenshot(self):
+        """The pixels on the screen, when nothing moves any more."""
+        self.picture()
+        return self.find(".toydiff-picture").screenshot()
+
+    def changes_picture(self, act):
+        before, frame = self.picture(), self.frame()
+        act()
+        picture = self.find(".toydiff-picture").element_handle()
+        self.page.wait_for_function(
+            "([picture, frame]) => Number(picture.dataset.frame) > frame", arg=[picture, frame], timeout=20_000
+        )
+        assert self.picture() != before
+        assert not self.errors
+        assert self.find(".toydiff-error").count() == 0
+
+    def select(self, name, label):
+        self.find(f".toydiff-{name} select").select_option(label=label)
+
+    def drag(self, name, keys):
+        self.find(f".toydiff-{name} .noUi-handle").first.focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def click(self, name):
+        self.find(f".toydiff-{name}").click()
+
+    def type(self, name, text):
+        box = self.find(f".toydiff-{name} input")
+        box.fill(text)
+        box.press("Enter")
+
+    def tab(self, name):
+        self.find(".lm-TabBar-tab").filter(has_text=name).click()
+
+    def wait_for_text(self, name, pattern):
+        """Until the text of a part matches a regular expression."""
+        self.find(f".toydiff-{name}").filter(has_text=re.compile(pattern)).wait_for(timeout=30_000)
 
 
 def run_all(page):

@@ -1,14 +1,26 @@
+import os
+
 import jax
 import matplotlib as mpl
 import pytest
 
 import toydiff
+from toydiff.compiled import keep_compiled
 from toydiff.datasets import Distribution
 from toydiff.denoiser import Denoiser
 from toydiff.network import Architecture, init_params
 
 mpl.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_user(tmp_path_factory):
+    """The tests neither use nor fill the user's cache folder, nor do the programs that they start."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"  # one for all processes
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    keep_compiled()
 
 
 @pytest.fixture(autouse=True)

@@ -1,27 +1,26 @@
 """The explorer in a real headless Chromium, in JupyterLab and as a page without code."""
 
 import io
+import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
+from browser import CHROMIUM, Page, chromium, run_all, served
 from PIL import Image
 
-from toydiff import noise_schedule
+from toydiff import METHODS, noise_schedule
+from toydiff.explorer.controls import HELP
+from toydiff.explorer.drawing import python_code
+from toydiff.explorer.state import LAYERS, State
 
-pytestmark = pytest.mark.browser
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+# One process drives the browser: two would start everything twice.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
 @pytest.fixture(scope="module")
@@ -30,115 +29,49 @@ def browser():
         if os.environ.get("CI"):
             pytest.fail("Chromium is missing; .ci/run installs it")
         pytest.skip("Chromium is missing: the explorer is not tried in a browser")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """A server of `toydiff explore --no-browser`, stopped by its own id."""
-    folder = tmp_path_factory.mktemp("server")
-    log = folder / "log"
-    with log.open("w") as file:
-        command = [sys.executable, "-m", "toydiff", "explore", "--no-browser"]
-        server = subprocess.Popen(command, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
-    try:
-        for _ in range(120):
-            found = re.search(r"http://127\.0\.0\.1:\d+/doc/tree/\S+", log.read_text())
-            if found and _answers(found[0]):
-                break
-            time.sleep(0.5)
-        else:
-            pytest.fail(f"no server: {log.read_text()[-2000:]}")
-        yield found[0]
-    finally:
-        server.send_signal(2)
-        server.wait(30)
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("server")
 
 
-def _answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
+@pytest.fixture(scope="module")
+def address(folder):
+    with served(folder) as address:
+        yield address
 
 
-class Page:
-    """The explorer's page, as a person uses it."""
+def open_page(browser, address, app=False):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(address.replace("/doc/tree/", "/voila/render/") if app else address)
+    if not app:
+        run_all(page)
+    return page
 
-    def __init__(self, page):
-        self.page = page
-        self.errors = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def frame(self):
-        return int(self.page.locator(".toydiff-picture").get_attribute("data-frame"))
+@pytest.fixture(scope="module", params=["lab", "app"])
+def explorer(request, browser, address):
+    explorer = Page(open_page(browser, address, app=request.param == "app"))
+    explorer.wait_for_picture()
+    yield explorer
+    explorer.page.close()
 
-    def picture(self):
-        """The pixels on the screen, when nothing moves any more."""
-        before = -1
-        while before != self.frame():
-            before = self.frame()
-            self.page.wait_for_timeout(600)
-        return self.page.locator(".toydiff-picture").screenshot()
 
-    def changes_picture(self, act):
-        before, frame = self.picture(), self.frame()
-        act()
-        self.page.wait_for_function(
-            f"() => Number(document.querySelector('.toydiff-picture').dataset.frame) > {frame}", timeout=20_000
-        )
-        after = self.picture()
-        assert after != before
-        assert not self.errors
-        assert self.page.locator(".toydiff-error").count() == 0
-
-    def select(self, name, label):
-        self.page.locator(f".toydiff-{name} select").select_option(label=label)
-
-    def drag(self, name, keys):
-        handle = self.page.locator(f".toydiff-{name} .noUi-handle").first
-        handle.focus()
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def tab(self, name):
-        self.page.locator(".lm-TabBar-tab", has_text=name).click()
+@pytest.fixture(scope="module")
+def lab(browser, address):
+    explorer = Page(open_page(browser, address))
+    explorer.wait_for_picture()
+    yield explorer
+    explorer.page.close()
 
 
 def mean_difference(first, second):
     """Mean absolute difference of two screenshots, from 0 to 255."""
     one, other = (np.asarray(Image.open(io.BytesIO(s)).convert("RGB"), float) for s in (first, second))
     return np.abs(one - other).mean() if one.shape == other.shape else 255.0
-
-
-def run_all(page):
-    """In JupyterLab a command that comes before the kernel is dropped silently: repeat until it took."""
-    page.wait_for_selector(".jp-CodeCell", timeout=60_000)
-    for _ in range(60):
-        page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
-        page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
-        page.wait_for_timeout(1000)
-        if page.locator(".jp-CodeCell .jp-InputPrompt").first.inner_text().strip() not in ("[ ]:", "[]:", ""):
-            return
-    pytest.fail("Run All was never taken")
-
-
-@pytest.fixture(scope="module", params=["lab", "app"])
-def explorer(request, browser, address):
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    explorer = Page(page)
-    page.goto(address if request.param == "lab" else address.replace("/doc/tree/", "/voila/render/"))
-    if request.param == "lab":
-        run_all(page)
-    page.wait_for_selector(".toydiff-picture[data-frame]", timeout=90_000)
-    yield explorer
-    page.close()
 
 
 def test_no_token_no_entry(address):
@@ -148,34 +81,31 @@ def test_no_token_no_entry(address):
 
 def test_the_controls_change_the_picture(explorer):
     explorer.changes_picture(lambda: explorer.drag("weight", ["ArrowRight"] * 10))
-    assert explorer.page.locator(".toydiff-weight-box input").input_value() == "3.5"
-    explorer.changes_picture(lambda: explorer.select("method", "Classifier-free guidance"))
-    assert explorer.page.locator(".toydiff-weight-box input").input_value() == "4"
+    assert explorer.find(".toydiff-weight-box input").input_value() == "3.5"
+    explorer.changes_picture(lambda: explorer.select("method", METHODS["cfg"].title))
+    assert explorer.find(".toydiff-weight-box input").input_value() == "4"
     explorer.changes_picture(lambda: explorer.drag("main-width", ["ArrowLeft"]))
+    explorer.changes_picture(lambda: explorer.drag("main-steps", ["ArrowLeft"]))
+    explorer.changes_picture(lambda: explorer.drag("guide-width", ["ArrowRight"]))
     explorer.changes_picture(lambda: explorer.drag("guide-steps", ["ArrowRight"]))
     explorer.changes_picture(lambda: explorer.drag("step", ["ArrowLeft"] * 12))
-    assert f"σ = {noise_schedule()[20]:.3g}" in explorer.page.locator("body").inner_text()
-    explorer.changes_picture(explorer.page.locator(".toydiff-play button").first.click)
+    explorer.wait_for_text("sigma", re.escape(f"σ = {noise_schedule()[20]:.3g}"))
+    explorer.changes_picture(explorer.find(".toydiff-play button").first.click)
     explorer.changes_picture(lambda: explorer.select("preset", "Figure 1 (e): autoguidance"))
 
 
 def test_the_numbers_follow(explorer):
     explorer.select("preset", "Figure 1 (d): truncation")
-    explorer.page.wait_for_function(
-        "() => /0\\.0[4-9]\\d/.test(document.querySelector('.toydiff-numbers')?.rows[2]?.cells[1]?.innerText)",
-        timeout=30_000,
-    )
+    explorer.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.0[4-9]\d")
     explorer.select("preset", "Figure 1 (e): autoguidance")
-    explorer.page.wait_for_function(
-        "() => /0\\.[67]\\d\\d/.test(document.querySelector('.toydiff-numbers')?.rows[2]?.cells[1]?.innerText)",
-        timeout=30_000,
-    )
+    explorer.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.[67]\d\d")
+    explorer.page.wait_for_function("() => !document.querySelector('.toydiff-stale')", timeout=20_000)
+    assert explorer.find(".toydiff-curve").bounding_box()["height"] > 100
 
 
 def test_wheel_drag_and_double_click_move_the_view(explorer):
-    picture = explorer.page.locator(".toydiff-picture")
-    picture.scroll_into_view_if_needed()
-    whole = explorer.picture()
+    picture = explorer.find(".toydiff-picture")
+    whole = explorer.screenshot()
     box = picture.bounding_box()
     x, y = box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5
     explorer.page.mouse.move(x, y)
@@ -188,42 +118,126 @@ def test_wheel_drag_and_double_click_move_the_view(explorer):
 
     explorer.changes_picture(pan)
     explorer.changes_picture(lambda: explorer.page.mouse.dblclick(x, y))
-    assert mean_difference(explorer.picture(), whole) < 0.5  # a pixel may be rounded otherwise after scrolling
+    assert mean_difference(explorer.screenshot(), whole) < 0.5  # a pixel may be rounded otherwise after scrolling
 
 
-def test_layers_switch_on_and_off(explorer):
-    explorer.tab("Layers")
-    for layer in ("ratio", "arrows_difference", "trajectories", "samples"):
-        explorer.changes_picture(lambda layer=layer: explorer.page.locator(f".toydiff-layer-{layer} input").click())
-    explorer.tab("Guidance")
-    explorer.changes_picture(lambda: explorer.select("preset", "Figure 1 (c): CFG"))
+def test_everything_fits_on_a_small_screen(explorer):
+    """At 1280 x 720 nothing is cut off on the right, and picture, numbers and noise level are in view together."""
+    for part in ("controls", "picture", "numbers", "step"):
+        box = explorer.find(f".toydiff-{part}").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 1280
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 720
+
+
+def test_every_control_has_a_help_text(lab):
+    for name, text in HELP.items():
+        control = lab.find(f".toydiff-{name}").first
+        assert control.get_attribute("title") == text
+        inner = control.locator("[title]").evaluate_all("parts => parts.map(p => p.title)")
+        assert set(inner) <= {text}
+
+
+def test_each_layer_switches_on_and_off(lab):
+    lab.changes_picture(lambda: lab.drag("step", ["ArrowLeft"] * 12))
+    lab.tab("Layers")
+    for layer in reversed(LAYERS):  # from front to back, so that none hides the next
+        if layer == "outliers":
+            continue  # another colour of the samples: they are hidden last
+        lab.changes_picture(lambda layer=layer: lab.click(f"layer-{layer} input"))
+    lab.tab("Guidance")
+    lab.changes_picture(lambda: lab.select("preset", "Figure 1 (c): CFG"))
+    lab.tab("Layers")
+    lab.changes_picture(lambda: lab.click("layer-outliers input"))
+    lab.tab("Guidance")
+    lab.changes_picture(lambda: lab.select("preset", "Figure 1 (e): autoguidance"))
+
+
+def test_exact_scores_and_other_distributions(lab):
+    lab.changes_picture(lambda: lab.click("guide-exact input"))
+    lab.changes_picture(lambda: lab.select("classes", "B"))
+    lab.changes_picture(lambda: lab.select("distribution", "three_gaussians"))
+    lab.changes_picture(lambda: lab.select("preset", "Figure 1 (e): autoguidance"))
 
 
 def test_state_code_and_pictures_can_be_taken_along(explorer, tmp_path):
-    page = explorer.page
+    explorer.changes_picture(lambda: explorer.select("preset", "Figure 1 (c): CFG"))
     explorer.tab("Take it along")
-    text = page.locator(".toydiff-text textarea")
-    page.locator(".toydiff-button-state").click()
-    page.wait_for_function("() => document.querySelector('.toydiff-text textarea').value.startsWith('{')")
+    in_lab = "/doc/" in explorer.page.url
+    text = explorer.find(".toydiff-text textarea")
+    starts = "word => document.querySelector('.toydiff-text textarea').value.startsWith(word)"
+    explorer.click("button-state")
+    explorer.page.wait_for_function(starts, arg="{")
     state = text.input_value()
-    assert '"method": "cfg"' in state
-    page.locator(".toydiff-button-python").click()
-    page.wait_for_function("() => document.querySelector('.toydiff-text textarea').value.startsWith('from')")
-    subprocess.run([sys.executable, "-c", text.input_value()], cwd=tmp_path, check=True)
-    assert (tmp_path / "toydiff.png").stat().st_size > 10_000
-    explorer.changes_picture(
-        lambda: (text.fill(state.replace('"weight": 4.0', '"weight": 1.5')), text.blur(),
-                 page.locator(".toydiff-button-restore").click())
-    )  # fmt: skip
-    with page.expect_download() as download:
-        page.locator(".toydiff-button-svg").click()
-        page.locator(".toydiff-download").click()
-    download.value.save_as(tmp_path / "picture.svg")
-    assert (tmp_path / "picture.svg").read_text().startswith("<?xml")
-    text.fill('{"weight": NaN}')
-    text.blur()
-    page.locator(".toydiff-button-restore").click()
-    page.wait_for_selector(".toydiff-error")
-    assert "weight is nan" in page.locator(".toydiff-error").inner_text()
+    assert json.loads(state)["method"] == "cfg"
+    explorer.click("button-python")
+    explorer.page.wait_for_function(starts, arg="from")
+    assert text.input_value() == python_code(State.from_json(state))
+    if in_lab:  # once is enough
+        subprocess.run([sys.executable, "-c", text.input_value()], cwd=tmp_path, check=True)
+        assert (tmp_path / "toydiff.png").stat().st_size > 10_000
+
+    def restore(state):
+        text.fill(state)
+        text.blur()
+        explorer.click("button-restore")
+
+    explorer.changes_picture(lambda: restore(state.replace('"weight": 4.0', '"weight": 1.5')))
+    kinds = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"} if in_lab else {"pdf": b"%PDF"}
+    for kind, start in kinds.items():
+        explorer.click(f"button-{kind}")
+        link = explorer.find(f".toydiff-download[download$={kind}]")
+        with explorer.page.expect_download() as download:
+            link.click()
+        download.value.save_as(tmp_path / kind)
+        assert (tmp_path / kind).read_bytes().startswith(start)
+    restore('{"weight": NaN}')
+    explorer.wait_for_text("error", "weight is nan; it must be a number, at least 0 and at most 100")
     explorer.tab("Guidance")
     explorer.changes_picture(lambda: explorer.select("preset", "Figure 1 (e): autoguidance"))
+
+
+def test_what_is_no_number_is_refused_with_a_message(explorer):
+    explorer.type("weight-box", "nan")
+    explorer.wait_for_text("error", "weight is nan; it must be a number")
+    assert explorer.find(".toydiff-weight-box input").input_value() == "3"
+    explorer.type("seed-box", "many")
+    explorer.wait_for_text("error", "seed is 'many'; it must be a whole number")
+    explorer.type("weight-box", "2.25")
+    explorer.find(".toydiff-error").wait_for(state="detached")
+    explorer.changes_picture(lambda: explorer.type("weight-box", "9.5"))
+
+
+def test_two_explorers_in_one_notebook_and_a_kernel_restart(browser, address, folder):
+    """Each follows its own controls; after a restart both say so, and running the cells again brings them back."""
+    notebooks = folder / "toydiff-notebooks"
+    notebook = json.loads((notebooks / "explorer.ipynb").read_text())
+    first = notebook["cells"][1]
+    notebook["cells"] = [first, first | {"id": "second", "source": ["toydiff.explore()"]}]
+    (notebooks / "two.ipynb").write_text(json.dumps(notebook))
+    page = open_page(browser, address.replace("explorer.ipynb", "two.ipynb"))
+    one, two = (Page(page, f".jp-CodeCell:nth-of-type({i})") for i in (1, 2))
+    page.wait_for_function(
+        "() => document.querySelectorAll('.toydiff-picture[data-frame]').length === 2", timeout=60_000
+    )
+    still = two.picture()
+    one.changes_picture(lambda: one.drag("weight", ["ArrowRight"] * 20))
+    assert two.picture() == still
+    two.changes_picture(lambda: two.select("method", METHODS["cfg"].title))
+    assert one.find(".toydiff-weight-box input").input_value() == "4"
+
+    one.find(".toydiff-weight .noUi-handle").focus()
+    page.locator(".lm-MenuBar-item", has_text=re.compile("^Kernel$")).click()
+    page.locator('.lm-Menu-item[data-command="kernelmenu:restart"]').click()
+    page.locator(".jp-Dialog-button.jp-mod-accept").click()
+    for _ in range(3):
+        one.drag("weight", ["ArrowLeft"] * 5)
+        page.wait_for_timeout(300)
+    one.find(".toydiff-silent").wait_for(state="visible", timeout=20_000)
+    run_all(page)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.toydiff-picture[data-frame]').length === 2", timeout=60_000
+    )
+    one.changes_picture(lambda: one.drag("weight", ["ArrowRight"] * 20))
+    page.close()

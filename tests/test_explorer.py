@@ -7,8 +7,9 @@ from PIL import Image
 
 import toydiff
 from toydiff import METHODS, InputError, normal_schedule
-from toydiff.explorer import compute
-from toydiff.explorer.compute import QUICK, Quality, Renderer
+from toydiff.explorer import compute, drawing
+from toydiff.explorer.compute import QUICK, Quality
+from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, zoom
 from toydiff.plotting import FULL_VIEW, View
 
@@ -185,7 +186,7 @@ def test_the_curve_runs_over_the_weight():
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_pictures_are_saved_in_each_format(kind):
-    content = compute.picture_bytes(State(points=200, layers=("outlines", "samples")), kind)
+    content = drawing.picture_bytes(State(points=200, layers=("outlines", "samples")), kind)
     assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
 
 
@@ -193,10 +194,10 @@ def test_pictures_are_saved_in_each_format(kind):
 def test_copied_code_runs_as_pasted_and_makes_the_picture(tmp_path, monkeypatch, state):
     monkeypatch.chdir(tmp_path)
     scope = {}
-    exec(compute.python_code(state), scope)
+    exec(drawing.python_code(state), scope)
     assert scope["state"] == state
     np.testing.assert_array_equal(
-        pixels((tmp_path / "toydiff.png").read_bytes()), pixels(compute.picture_bytes(state, "png"))
+        pixels((tmp_path / "toydiff.png").read_bytes()), pixels(drawing.picture_bytes(state, "png"))
     )
 
 
@@ -207,7 +208,7 @@ def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
     from toydiff.explorer.worker import Worker
 
     drawn, last = [], threading.Event()
-    worker = Worker(lambda content: worker.acknowledge(), lambda state: iter(()), drawn.append)
+    worker = Worker(lambda content, full: worker.acknowledge(), lambda state: iter(()), drawn.append)
     first, second = State(points=50, layers=("outlines",)), State(points=50, layers=())
 
     class Arrived(threading.Event):
@@ -234,3 +235,29 @@ def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
     worker.close()
     assert second in rendered
     assert not drawn
+
+
+def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch):
+    from toydiff import sampling
+
+    monkeypatch.setattr(compute, "available", lambda distribution: ([8, 16], [512]))
+    monkeypatch.setattr(compute, "METHODS", {"autoguidance": METHODS["autoguidance"]})
+    monkeypatch.setattr(compute, "_compiled_ahead", set())
+    state = State(points=300, main=ModelChoice(8, 512), guide=ModelChoice(16, 512))
+    assert len(list(compute.compile_ahead(state))) == 7  # 3 pairs quickly and in full, the fourth quickly
+    assert not list(compute.compile_ahead(replace(state, weight=2.0, seed=5)))
+    compiled = sampling._solve._cache_size()
+    for main, guide in ((8, 8), (16, 16), (16, 8), (8, 16)):
+        compute.trajectory(replace(state, main=ModelChoice(main, 128), guide=ModelChoice(guide, 256)), QUICK)
+    assert sampling._solve._cache_size() == compiled
+
+
+def test_the_noise_level_and_the_view_move_at_full_quality_once_it_is_at_hand(monkeypatch):
+    sampled = []
+    monkeypatch.setattr(drawing, "trajectory", lambda s, q: sampled.append(q) or compute.trajectory(s, q))
+    renderer, state = Renderer(360), State(points=300, layers=("samples",))
+    renderer.render(state, QUICK)
+    renderer.render(state, Quality.full(state))
+    for moved in (replace(state, step=12), pan(state, 0.1, 0), replace(state, weight=1.7)):
+        renderer.render(moved, QUICK)
+    assert [q.points for q in sampled] == [2048, 300, 300, 300, 2048]

@@ -42,15 +42,13 @@ def test_import_starts_no_backend_and_help_imports_no_jax():
 
 def test_modules_import_only_from_files_above_them():
     """The order of the house: data flows one way."""
-    order = [
-        *("checks", "progress", "storage", "score_model", "mixture", "datasets", "network", "denoiser"),
+    order = (
+        *("checks", "compiled", "progress", "storage", "score_model", "mixture", "datasets", "network", "denoiser"),
         *("guidance", "sampling", "ema", "recipe", "score_matching", "training", "zoo", "metrics"),
-        *("plotting", "figures", "cli", "__main__"),
-    ]
-    order[-2:-2] = [
-        *("explorer.state", "explorer.compute", "explorer.picture", "explorer.worker", "explorer.app"),
-        "explorer.server",
-    ]
+        *("plotting", "figures", "explorer.state", "explorer.compute", "explorer.drawing", "explorer.picture"),
+        *("explorer.worker", "explorer.controls", "explorer.app", "explorer.websocket", "explorer.server"),
+        *("cli", "__main__"),
+    )
     files = {
         str(path.relative_to(ROOT / "toydiff").with_suffix("")).replace("/", "."): path
         for path in (ROOT / "toydiff").rglob("*.py") if path.stem != "__init__"

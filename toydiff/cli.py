@@ -36,12 +36,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def _parser(command: str) -> _Parser:
     summary = COMMANDS[command].summary
-    return _Parser(
-        prog=f"toydiff {command}",
-        description=summary,
-        formatter_class=_HelpFormatter,
-        allow_abbrev=False,
-    )
+    return _Parser(prog=f"toydiff {command}", description=summary, formatter_class=_HelpFormatter, allow_abbrev=False)
 
 
 def _comma_separated(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]:
@@ -392,8 +387,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(command: str, arguments: Sequence[str]) -> int:
     from toydiff.checks import InputError
+    from toydiff.compiled import keep_compiled
 
     try:
+        keep_compiled()
         return COMMANDS[command].run(arguments)
     except InputError as error:
         print(f"toydiff {command}: {' '.join(str(error).split())}", file=sys.stderr)

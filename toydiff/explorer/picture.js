@@ -1,4 +1,6 @@
 // Shows the pictures that the kernel sends, reports the pointer, and says when a picture is on the screen.
+const PATIENCE_MS = 3000;
+
 // A data address is decoded at once; a blob's makes a way through another process.
 function base64(bytes) {
   const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -8,24 +10,77 @@ function base64(bytes) {
 }
 
 function render({ model, el }) {
+  const frame = document.createElement("div");
+  frame.className = "toydiff-frame";
   const image = document.createElement("img");
   image.className = "toydiff-picture";
   image.alt = "Samples and densities of the explorer's state";
+  image.title = "Wheel: zoom. Drag: move. Double click: the whole tree.";
   image.draggable = false;
   image.tabIndex = 0;
-  el.append(image);
+  const silent = document.createElement("div");
+  silent.className = "toydiff-silent";
+  silent.setAttribute("role", "alert");
+  silent.textContent = "The kernel does not answer. If it was restarted, run the cell again; if it is busy, wait.";
+  silent.hidden = true;
+  frame.append(image, silent);
+  el.append(frame);
 
   function show() {
-    const frame = model.get("frame");
+    const number = model.get("frame");
+    const full = model.get("full");
     const bytes = model.get("image");
     if (!bytes || !bytes.byteLength) return;
-    image.onload = () => {
-      requestAnimationFrame(() => {
-        image.dataset.frame = frame;
-        model.send({ shown: frame });
-      });
-    };
+    heard();
+    image.onload = () => requestAnimationFrame(() => {
+      if (!image.dataset.frame) arrive();
+      image.dataset.full = full;
+      image.dataset.frame = number;
+      send({ shown: number });
+    });
     image.src = "data:image/jpeg;base64," + base64(bytes);
+  }
+
+  // With the first picture all controls are there. The widgets show a tooltip on some kinds only.
+  function arrive() {
+    (explorer ?? frame).scrollIntoView({ block: "nearest" });
+    for (const [name, text] of Object.entries(model.get("help"))) {
+      for (const control of explorer?.querySelectorAll(`.toydiff-${name}`) ?? []) {
+        for (const part of [control, ...control.querySelectorAll("[title]")]) part.title = text;
+      }
+    }
+  }
+
+  // After a person has done something, a kernel that sends neither a picture nor an answer is dead or busy.
+  let asked = null;
+  function send(message) {
+    try {
+      model.send(message);
+    } catch (error) {
+      silent.hidden = false;
+    }
+  }
+  function ask() {
+    if (asked !== null) return;
+    asked = setTimeout(() => {
+      asked = setTimeout(() => { silent.hidden = false; }, PATIENCE_MS);
+      send({ ask: performance.now() });
+    }, PATIENCE_MS);
+  }
+  function heard() {
+    clearTimeout(asked);
+    asked = null;
+    silent.hidden = true;
+  }
+  const deeds = ["pointerdown", "pointermove", "keydown", "change", "wheel"];
+  let explorer = null;
+  requestAnimationFrame(() => {
+    explorer = el.closest(".toydiff-explorer") ?? el;
+    const passive = { capture: true, passive: true };
+    for (const deed of deeds) explorer.addEventListener(deed, onDeed, passive);
+  });
+  function onDeed(event) {
+    if (event.type !== "pointermove" || event.buttons) ask();
   }
 
   // Positions go from -1 to 1 across the picture, y upwards.
@@ -40,7 +95,7 @@ function render({ model, el }) {
   let dragged = null;
   image.addEventListener("wheel", (event) => {
     event.preventDefault();
-    model.send({ zoom: Math.exp(Math.max(-1, Math.min(1, event.deltaY / 400))), ...position(event) });
+    send({ zoom: Math.exp(Math.max(-1, Math.min(1, event.deltaY / 400))), ...position(event) });
   }, { passive: false });
   image.addEventListener("pointerdown", (event) => {
     dragged = position(event);
@@ -49,16 +104,21 @@ function render({ model, el }) {
   image.addEventListener("pointermove", (event) => {
     if (!dragged) return;
     const now = position(event);
-    model.send({ pan: [dragged.x - now.x, dragged.y - now.y] });
+    send({ pan: [dragged.x - now.x, dragged.y - now.y] });
     dragged = now;
   });
   image.addEventListener("pointerup", () => { dragged = null; });
   image.addEventListener("pointercancel", () => { dragged = null; });
-  image.addEventListener("dblclick", () => model.send({ reset: true }));
+  image.addEventListener("dblclick", () => send({ reset: true }));
 
   model.on("change:frame", show);
+  model.on("msg:custom", heard);
   show();
-  return () => model.off("change:frame", show);
+  return () => {
+    clearTimeout(asked);
+    model.off("change:frame", show);
+    model.off("msg:custom", heard);
+  };
 }
 
 export default { render };

@@ -7,13 +7,13 @@ import traitlets
 
 
 class Picture(anywidget.AnyWidget):
-    """The image that the kernel draws; reports the pointer, and each picture that is on the screen."""
+    """The image that the kernel draws; reports the pointer, each picture that is shown, and a kernel that is silent."""
 
     _esm = Path(__file__).parent / "picture.js"
-    _css = """
-    .toydiff-picture { width: min(100%, 78vh, 880px); aspect-ratio: 1; border: 1px solid #ccc; cursor: grab;
-      touch-action: none; display: block; }
-    .toydiff-picture:active { cursor: grabbing; }
-    """
+    _css = Path(__file__).parent / "explorer.css"
     image = traitlets.Bytes(b"").tag(sync=True)
+    help = traitlets.Dict({}).tag(sync=True)
+    """Help texts by the name of the control, which carries the class toydiff-NAME."""
+    full = traitlets.Bool(False).tag(sync=True)
+    """Whether the image is drawn in full, as it is when nothing moves."""
     frame = traitlets.Int(0).tag(sync=True)

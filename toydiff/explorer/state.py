@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
+
 from toydiff import datasets
 from toydiff.checks import InputError, choice, count, number
 from toydiff.guidance import MAX_WEIGHT, METHODS
@@ -149,6 +151,22 @@ def available(distribution: str) -> tuple[list[int], list[int]]:
     return sorted({name.width for name in names}), sorted({name.steps for name in names})
 
 
+def has_networks(distribution: str, classes: str) -> bool:
+    """Whether there are networks of these classes; elsewhere only exact densities."""
+    return any(name.classes == classes and not name.labelled for name in list_models(distribution))
+
+
+def with_classes(state: State, distribution: str, classes: str) -> State:
+    """The state with another class in view, and exact models where it has no networks."""
+    default, exact = State(), ModelChoice(exact=True)
+    main, guide = (exact, exact)
+    if has_networks(distribution, classes):
+        kept = state if has_networks(state.distribution, state.classes) else default
+        main, guide = kept.main, kept.guide
+    view = whole_view(distribution, classes)
+    return replace(state, distribution=distribution, classes=classes, main=main, guide=guide, view=view)
+
+
 PRESETS: dict[str, State] = {
     "Figure 1 (b): unguided": State(method="unguided", weight=1.0),
     "Figure 1 (c): CFG": State(method="cfg", weight=4.0),
@@ -166,9 +184,19 @@ PRESETS: dict[str, State] = {
 """Views of the paper's figures."""
 
 
+def whole_view(distribution: str, classes: str) -> View:
+    """A view of all that is sampled; of the tree's class A the paper's."""
+    if (distribution, classes) == ("fractal_tree", "A"):
+        return FULL_VIEW
+    means = np.asarray(datasets.distribution(distribution, classes).means)
+    low, high = means.min(0), means.max(0)
+    x, y = (float(v) for v in (low + high) / 2)
+    return View(x, y, 0.6 * float((high - low).max()) + 0.1)
+
+
 def reset_view(state: State) -> State:
-    """The state with the whole tree in view."""
-    return replace(state, view=FULL_VIEW)
+    """The state with all that is sampled in view."""
+    return replace(state, view=whole_view(state.distribution, state.classes))
 
 
 def zoom(state: State, factor: float, x: float, y: float) -> State:

@@ -1,5 +1,7 @@
 """The Jupyter server's connection to a browser, without the wait for acknowledgements."""
 
+from typing import Any
+
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
 
@@ -10,7 +12,7 @@ class PromptConnection(ZMQChannelsWebsocketConnection):
     for 40 ms: a picture came 25 ms later.
     """
 
-    async def connect(self) -> None:
+    def connect(self) -> Any:
         """Connect the browser to the kernel."""
         self.websocket_handler.set_nodelay(True)
-        await super().connect()
+        return super().connect()

@@ -1,0 +1,227 @@
+"""The explorer's controls: each knows how to read its value from a state and how to change a state."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import ipywidgets as w
+
+from toydiff import datasets
+from toydiff.explorer.state import LAYERS, PRESETS, State, available, has_networks, with_classes
+from toydiff.guidance import METHODS
+from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS
+from toydiff.score_model import LARGEST_SIGMA
+
+SLIDER_WEIGHT = 8.0
+"""The slider ends here; the box beside it takes larger weights."""
+
+HELP: dict[str, str] = {
+    "preset": "A view of the paper",
+    "method": "What the samples are steered away from",
+    "weight": "w = 1: no guidance; w = 0: the guide alone; above 1: away from the guide (Karras' convention)",
+    "weight-box": "The weight as a number, from 0 to 100",
+    "lo": "Guidance acts where lo < σ ≤ hi only; at its left end the slider sets no lower bound",
+    "hi": "Guidance acts where lo < σ ≤ hi only; at its right end the slider sets no upper bound",
+    "share": "Of autoguidance in its mix with classifier-free guidance",
+    "distribution": "The exact distribution that the samples should follow",
+    "classes": "What is sampled: one class, or both (AB)",
+    "seed-box": "Of the noise: the same seed gives the same starting points",
+    "main-width": "Units in each hidden layer of the network that is guided; the paper's has 64",
+    "main-steps": "Training steps of the network that is guided, 4096 points each",
+    "main-exact": "The exact score in place of the network that is guided",
+    "guide-width": "Units in each hidden layer of the network that is steered away from; the paper's has 32",
+    "guide-steps": "Training steps of the network that is steered away from; the paper's has 512",
+    "guide-exact": "The exact score in place of the network that is steered away from",
+    "step": "The noise level: points, densities and arrows move together from noise to data",
+    "play": "Play the sampling from noise to data; the keys beside it stop and repeat",
+} | {f"layer-{name}": f"Show or hide: {label}" for name, label in LAYERS.items()}
+"""What the pointer says over each control."""
+
+
+class Controls:
+    """Widgets that show a state and, when a person moves one, hand on the state that follows.
+
+    Attributes:
+        guidance, layers, time: the widgets, by subject.
+    """
+
+    def __init__(self, state: State, on_state: Callable[[State], None], on_error: Callable[[Exception], None]):
+        """Show `state`; `on_state` gets each state that follows, `on_error` what a person set and cannot be."""
+        self._state, self._on_state, self._on_error = state, on_state, on_error
+        self._filling = False
+        self._rows: dict[str, tuple[w.Widget, Callable[[State], Any]]] = {}
+        self.guidance = w.VBox([*self._method(), *self._model("main", "Main model"), *self._model("guide", "Guide")])
+        self.layers = w.VBox([self._layer(name, label) for name, label in LAYERS.items()])
+        self.time = self._time()
+        self.fill(state)
+
+    def fill(self, state: State) -> None:
+        """Bring every control to the state, without hearing them."""
+        self._state, self._filling = state, True
+        try:
+            self._fill_options(state)
+            for widget, read in self._rows.values():
+                widget.value = read(state)
+        finally:
+            self._filling = False
+
+    def _fill_options(self, state: State) -> None:
+        widgets = {name: widget for name, (widget, _) in self._rows.items()}
+        widgets["classes"].options = datasets.class_choices(datasets.all_classes(state.distribution))
+        for name in ("main", "guide"):
+            widgets[f"{name}-exact"].disabled = not has_networks(state.distribution, state.classes)
+            for what in ("width", "steps"):
+                widgets[f"{name}-{what}"].disabled = getattr(state, name).exact
+        widgets["share"].disabled = state.method != "mix"
+        for name in ("weight", "weight-box", "lo", "hi"):
+            widgets[name].disabled = state.method == "unguided"
+
+    def _row(
+        self, name: str, widget: w.Widget, read: Callable[[State], Any], change: Callable[[State, Any], State]
+    ) -> w.Widget:
+        self._rows[name] = widget, read
+        widget.add_class(f"toydiff-{name}")
+
+        def on_change(event: Any) -> None:
+            if self._filling:
+                return
+            try:
+                state = change(self._state, event["new"])
+            except Exception as error:  # in a callback it would otherwise only be logged
+                self.fill(self._state)
+                self._on_error(error)
+                return
+            self._on_state(state)
+
+        widget.observe(on_change, "value")
+        return widget
+
+    def _field(self, name: str, widget: w.Widget) -> w.Widget:
+        """A control of one field of the state, as it is."""
+        return self._row(name, widget, lambda s: getattr(s, name), lambda s, v: replace(s, **{name: v}))
+
+    def _text(self, name: str, width: str, description: str = "") -> w.Widget:
+        """A box for a number: what is no number is refused with a message, not mended in silence."""
+        layout = w.Layout(width=width, flex="0 0 auto")
+        box = w.Text(continuous_update=False, description=description, layout=layout)
+        return self._row(
+            f"{name}-box",
+            box,
+            lambda s: f"{getattr(s, name):g}" if isinstance(getattr(s, name), float) else str(getattr(s, name)),
+            lambda s, text: replace(s, **{name: _number(text)}),
+        )
+
+    def _method(self) -> list[w.Widget]:
+        presets = w.Dropdown(options=[("preset …", ""), *((n, n) for n in PRESETS)])
+        slider = w.FloatSlider(min=0, max=SLIDER_WEIGHT, step=0.05, description="weight w", readout=False)
+        slider.layout.flex = "1 1 auto"
+        share = w.FloatSlider(
+            min=0, max=1, step=0.01, description="share", tooltip="Of autoguidance in its mix with CFG"
+        )
+        methods = [(row.title, name) for name, row in METHODS.items()]
+        distributions = list(datasets.DISTRIBUTIONS)
+        weight = self._row("weight", slider, lambda s: min(s.weight, SLIDER_WEIGHT), lambda s, v: replace(s, weight=v))
+        return [
+            self._row("preset", presets, _preset_of, lambda s, v: PRESETS.get(v, s)),
+            self._row(
+                "method",
+                w.Dropdown(options=methods, description="method"),
+                lambda s: s.method,
+                lambda s, v: replace(s, method=v, weight=METHODS[v].weight),
+            ),
+            w.HBox([weight, self._text("weight", "4.5em")]),
+            self._interval_end("lo", 0, 0.0, SIGMA_MIN),
+            self._interval_end("hi", 1, LARGEST_SIGMA, SIGMA_MAX),
+            self._field("share", share),
+            self._row(
+                "distribution",
+                w.Dropdown(options=distributions, description="data"),
+                lambda s: s.distribution,
+                lambda s, v: with_classes(s, v, datasets.all_classes(v)[0]),
+            ),
+            w.HBox(
+                [
+                    self._row(
+                        "classes",
+                        w.Dropdown(options=["A"], description="class"),
+                        lambda s: s.classes,
+                        lambda s, v: with_classes(s, s.distribution, v),
+                    ),
+                    self._text("seed", "9em", "seed"),
+                ]
+            ),
+        ]
+
+    def _interval_end(self, name: str, index: int, stands_for: float, at: float) -> w.Widget:
+        """An end of the guidance interval; the end of its slider stands for no bound."""
+
+        def change(state: State, value: float) -> State:
+            ends = list(state.interval)
+            ends[index] = stands_for if abs(value / at - 1) < 1e-3 else value
+            lo, hi = ends
+            return replace(state, interval=(min(lo, hi), max(lo, hi)))
+
+        slider = w.FloatLogSlider(
+            min=-2.69897,
+            max=0.69897,
+            step=0.01,
+            description=f"σ {name}",
+            readout_format=".3g",
+        )
+        return self._row(name, slider, lambda s: min(max(s.interval[index], SIGMA_MIN), SIGMA_MAX), change)
+
+    def _model(self, name: str, title: str) -> list[w.Widget]:
+        widths, steps = available("fractal_tree")
+
+        def part(what: str, widget: w.Widget) -> w.Widget:
+            def change(state: State, value: Any) -> State:
+                return replace(state, **{name: replace(getattr(state, name), **{what: value})})
+
+            return self._row(f"{name}-{what}", widget, lambda s: getattr(getattr(s, name), what), change)
+
+        sliders = [
+            part(what, w.SelectionSlider(options=options, description=what))
+            for what, options in (("width", widths), ("steps", steps))
+        ]
+        exact = w.Checkbox(
+            description="exact score in its place", indent=False, tooltip="The oracle: no network at all"
+        )
+        return [w.HTML(f"<b>{title}</b>"), *sliders, part("exact", exact)]
+
+    def _layer(self, name: str, label: str) -> w.Widget:
+        def change(state: State, on: bool) -> State:
+            return replace(state, layers=tuple({*state.layers, name} if on else {*state.layers} - {name}))
+
+        box = w.Checkbox(description=label, indent=False)
+        return self._row(f"layer-{name}", box, lambda s: name in s.layers, change)
+
+    def _time(self) -> w.Widget:
+        slider = w.IntSlider(min=0, max=STEPS, readout=False, layout=w.Layout(flex="1 1 auto", width="auto"))
+        play = w.Play(min=0, max=STEPS, interval=150)
+        play.add_class("toydiff-play")
+        w.link((play, "value"), (slider, "value"))
+        self._field("step", slider)
+
+        def button(label: str, tooltip: str, by: int) -> w.Button:
+            made = w.Button(description=label, tooltip=tooltip, layout=w.Layout(width="2.4em", flex="0 0 auto"))
+            made.add_class("toydiff-back" if by < 0 else "toydiff-forward")
+            made.on_click(
+                lambda _: self._on_state(replace(self._state, step=min(max(self._state.step + by, 0), STEPS)))
+            )
+            return made
+
+        back, forward = button("‹", "One step back, to more noise", -1), button("›", "One step on, to the data", 1)
+        return w.HBox([play, w.Label("noise"), back, slider, forward, w.Label("data")])
+
+
+def _preset_of(state: State) -> str:
+    return next((name for name, preset in PRESETS.items() if preset == state), "")
+
+
+def _number(text: str) -> Any:
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
