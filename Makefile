@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figures explore test test-slow test-browser lint format zoo check-wheel clean
+.PHONY: figures explore test test-slow bench lint format zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
@@ -12,16 +12,17 @@ figures: $(VENV)/.main
 explore: $(VENV)/.lab
 	$(BIN)/toydiff explore
 
-# All tests but the slow ones, on two processes. Those in a browser are skipped where there is no Chromium.
+# All tests but the slow ones: on two processes, then those in Chromium, which are skipped where it is missing.
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 -m "not slow and not browser"
+	$(BIN)/pytest -m browser
+
+# How fast the explorer follows, measured in Chromium.
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/explorer.py
 
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
-
-# The explorer in the system's Chromium alone.
-test-browser: $(VENV)/.dev
-	$(BIN)/pytest -m browser
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -78,14 +78,16 @@ class Page:
 
     def picture(self):
         """The picture that is shown, as an address with its data, when nothing moves and it is drawn in full."""
-        shown = "e => [e.dataset.frame, e.dataset.full, e.src]"
-        for _ in range(600):
-            frame = self.frame()
-            self.page.wait_for_timeout(100)
-            now, full, source = self.find(".toydiff-picture").evaluate(shown)
-            if int(now) == frame and full == "true":
-                return source
-        raise TimeoutError("the picture never came to rest")
+        rest = """e => new Promise((resolve, reject) => {
+            const end = setTimeout(() => reject("the picture never came to rest"), 60_000);
+            let frame = null;
+            const check = () => {
+                if (frame === e.dataset.frame && e.dataset.full === "true") { clearTimeout(end); resolve(e.src); }
+                else { frame = e.dataset.frame; setTimeout(check, 60); }
+            };
+            check();
+        })"""
+        return self.find(".toydiff-picture").evaluate(rest)
 
     def screenshot(self):
         """The pixels on the screen, when nothing moves any more."""
@@ -128,12 +130,18 @@ class Page:
 
 
 def run_all(page):
-    """In JupyterLab a command that comes before the kernel is dropped silently: repeat until it took."""
+    """Run every cell; the moment of the click that took.
+
+    In JupyterLab a command that comes before the kernel is dropped silently: it is repeated until it took.
+    """
     page.wait_for_selector(".jp-CodeCell", timeout=60_000)
+    prompt = page.locator(".jp-CodeCell .jp-InputPrompt").first
     for _ in range(120):
         page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
         page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
-        page.wait_for_timeout(500)
-        if page.locator(".jp-CodeCell .jp-InputPrompt").first.inner_text().strip() not in ("[ ]:", "[]:", ""):
-            return
+        clicked = time.perf_counter()
+        while time.perf_counter() < clicked + 0.5:
+            if prompt.inner_text().strip() not in ("[ ]:", "[]:", ""):
+                return clicked
+            page.wait_for_timeout(50)
     raise TimeoutError("Run All was never taken")

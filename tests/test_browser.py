@@ -88,8 +88,8 @@ def test_the_controls_change_the_picture(explorer):
     explorer.changes_picture(lambda: explorer.drag("main-steps", ["ArrowLeft"]))
     explorer.changes_picture(lambda: explorer.drag("guide-width", ["ArrowRight"]))
     explorer.changes_picture(lambda: explorer.drag("guide-steps", ["ArrowRight"]))
-    explorer.changes_picture(lambda: explorer.drag("step", ["ArrowLeft"] * 12))
-    explorer.wait_for_text("sigma", re.escape(f"σ = {noise_schedule()[20]:.3g}"))
+    explorer.changes_picture(lambda: explorer.drag("step", ["ArrowLeft"] * 6))
+    explorer.wait_for_text("sigma", re.escape(f"σ = {noise_schedule()[26]:.3g}"))
     explorer.changes_picture(explorer.find(".toydiff-play button").first.click)
     explorer.changes_picture(lambda: explorer.select("preset", "Figure 1 (e): autoguidance"))
 

@@ -18,7 +18,7 @@ SMALL = Quality(300, 120, "adams2", tuple(normal_schedule(6)))
 
 @pytest.fixture(scope="module")
 def renderer():
-    return Renderer(360)
+    return Renderer(360, 180)
 
 
 def pixels(content):
@@ -116,7 +116,7 @@ def test_dragging_the_weight_does_not_compile_again():
 
 
 def test_the_scrubber_finds_its_noise_level_in_the_coarse_solver():
-    assert compute.step_in(State(), QUICK) == 10
+    assert compute.step_in(State(), QUICK) == 9
     assert compute.step_in(State(step=0), QUICK) == 0
     steps = [compute.step_in(State(step=i), QUICK) for i in range(33)]
     assert steps == sorted(steps)
@@ -146,7 +146,7 @@ def test_the_picture_follows_the_state(renderer):
 
 def test_the_cached_background_gives_the_same_picture(renderer):
     state = State(layers=("outlines", "samples", "outliers", "arrows_main"))
-    fresh = Renderer(360).render(state, SMALL)
+    fresh = Renderer(360, 180).render(state, SMALL)
     renderer.render(replace(state, weight=1.5), SMALL)
     np.testing.assert_array_equal(pixels(renderer.render(state, SMALL)), pixels(fresh))
 
@@ -255,7 +255,7 @@ def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch)
 def test_the_noise_level_and_the_view_move_at_full_quality_once_it_is_at_hand(monkeypatch):
     sampled = []
     monkeypatch.setattr(drawing, "trajectory", lambda s, q: sampled.append(q) or compute.trajectory(s, q))
-    renderer, state = Renderer(360), State(points=300, layers=("samples",))
+    renderer, state = Renderer(360, 180), State(points=300, layers=("samples",))
     renderer.render(state, QUICK)
     renderer.render(state, Quality.full(state))
     for moved in (replace(state, step=12), pan(state, 0.1, 0), replace(state, weight=1.7)):

@@ -31,8 +31,8 @@ class Quality(NamedTuple):
         return cls(state.points, 400)
 
 
-QUICK = Quality(2048, 200, "adams2", tuple(normal_schedule(10)))
-"""While something moves: 10 evaluations in place of 63."""
+QUICK = Quality(2048, 200, "adams2", tuple(normal_schedule(9)))
+"""While something moves: 9 evaluations in place of 63."""
 CURVE = Quality(2048, 0, "adams3", tuple(normal_schedule(24, std=3.5)))
 """For the curve over the weight: nearer to the solution than the paper's 63 evaluations in the median."""
 

@@ -160,18 +160,44 @@ def draw(state: State, quality: Quality | None = None) -> Figure:
     return figure
 
 
-class Renderer:
-    """Pictures of one state after another; the background is kept while only the points move."""
+class Canvas:
+    """A square picture; its background is kept while only the points move."""
 
-    def __init__(self, pixels: int = 720):
-        """Prepare a square picture."""
+    def __init__(self, pixels: int):
+        """Prepare a picture of `pixels` on each side; marks and lines keep their share of it."""
         self._figure = Figure(figsize=(7.2, 7.2), dpi=pixels / 7.2)
         self._canvas = FigureCanvasAgg(self._figure)
         self._ax = self._figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self._key: Any = None
         self._background: Any = None
         self._fixed: set[Artist] = set()
-        self._full: tuple[State, Quality] | None = None
+
+    def paint(self, state: State, background: Quality, points: Quality) -> Image.Image:
+        """The picture of a state, its two parts each at a quality of its own."""
+        key = background_part(state, background)
+        if key != self._key:
+            self._key = None  # a failure below must not leave half a background behind
+            self._ax.clear()
+            draw_background(self._ax, state, background)
+            self._canvas.draw()
+            self._background, self._key = self._canvas.copy_from_bbox(self._figure.bbox), key
+            self._fixed = set(self._ax.collections)
+        self._canvas.restore_region(self._background)
+        for artist in draw_foreground(self._ax, state, points):
+            self._ax.draw_artist(artist)
+        for artist in set(self._ax.collections) - self._fixed:
+            artist.remove()
+        size = self._canvas.get_width_height()
+        return Image.frombuffer("RGBX", size, self._canvas.buffer_rgba(), "raw", "RGBX", 0, 1)
+
+
+class Renderer:
+    """Pictures of one state after another: small while something moves, large in full."""
+
+    def __init__(self, pixels: int = 960, quick_pixels: int = 576):
+        """Prepare both pictures."""
+        self._large, self._small = Canvas(pixels), Canvas(quick_pixels)
+        self._at_hand: tuple[State, Quality] | None = None
 
     def render(self, state: State, quality: Quality) -> bytes:
         """The picture as JPEG.
@@ -179,30 +205,15 @@ class Renderer:
         Raises:
             InputError: a network of the state does not exist.
         """
-        quick = quality is QUICK
-        key = background_part(state, quality)
-        if key != self._key:
-            self._key = None  # a failure below must not leave half a background behind
-            self._ax.clear()
-            draw_background(self._ax, state, quality)
-            self._canvas.draw()
-            self._background, self._key = self._canvas.copy_from_bbox(self._figure.bbox), key
-            self._fixed = set(self._ax.collections)
-        self._canvas.restore_region(self._background)
-        if not quick:
-            self._full = sampling_part(state), quality
-        elif self._full is not None and self._full[0] == sampling_part(state):
-            quality = self._full[1]  # at hand: while the noise level or the view moves, the points stay in full
-        for artist in draw_foreground(self._ax, state, quality):
-            self._ax.draw_artist(artist)
-        for artist in set(self._ax.collections) - self._fixed:
-            artist.remove()
-        # Colours at half the resolution while something moves: half the bytes.
-        options: Any = {"quality": 80} if quick else {"quality": 92, "subsampling": 0}
-        image = Image.frombuffer(
-            "RGBX", self._canvas.get_width_height(), self._canvas.buffer_rgba(), "raw", "RGBX", 0, 1
-        )
+        points = quality
+        if quality is QUICK and self._at_hand is not None and self._at_hand[0] == sampling_part(state):
+            points = self._at_hand[1]  # while only the noise level or the view moves, the points stay in full
+        canvas = self._small if quality is QUICK else self._large
+        image = canvas.paint(state, quality, points)
+        if quality is not QUICK:
+            self._at_hand = sampling_part(state), quality
         content = io.BytesIO()
+        options: Any = {"quality": 80} if quality is QUICK else {"quality": 92, "subsampling": 0}
         image.save(content, "JPEG", **options)
         return content.getvalue()
 

@@ -1,0 +1,107 @@
+"""How fast the explorer follows: measured in a headless Chromium, in JupyterLab, as a person sees it.
+
+Run by `make bench`. It prints medians and 95th percentiles of one run, beside the time that the sampling alone
+takes on this machine, and writes nothing. The weight's slider is moved by its keys at irregular moments (a regular
+beat would fall in step with the screen's); a picture counts when it is on the screen.
+"""
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from browser import CHROMIUM, Page, chromium, run_all, served
+
+from toydiff.explorer import compute
+from toydiff.explorer.state import State
+
+EVENTS = 60
+ROUNDS = 3
+
+DRAG = """async ([events, key]) => {
+    const picture = document.querySelector(".toydiff-picture");
+    const handle = document.querySelector(".toydiff-weight .noUi-handle");
+    const until = (full) => new Promise((resolve) => {
+        const observer = new MutationObserver(() => {
+            if (full && picture.dataset.full !== "true") return;
+            observer.disconnect();
+            resolve(performance.now());
+        });
+        observer.observe(picture, { attributes: true, attributeFilter: ["data-frame"] });
+    });
+    const times = [];
+    let moved = 0;
+    for (let i = 0; i < events; i++) {
+        const shown = until(false);
+        moved = performance.now();
+        handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        times.push(await shown - moved);
+        if (i + 1 < events) await new Promise((resolve) => setTimeout(resolve, 5 + 30 * Math.random()));
+    }
+    const quick = performance.now();
+    return { times, rest: await until(true) - quick };
+}"""
+
+
+def seconds_to_first_picture(browser, address):
+    """From the moment Run All is taken in a fresh kernel."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(address)
+    clicked = run_all(page)
+    explorer = Page(page)
+    explorer.wait_for_picture()
+    return explorer, time.perf_counter() - clicked
+
+
+def sampling_alone():
+    """Median milliseconds of one quick sampling in this process, without a browser."""
+    times = []
+    for weight in np.linspace(1, 3, 22):
+        start = time.perf_counter()
+        compute.trajectory(replace(State(), weight=float(weight)), compute.QUICK)
+        times.append(1000 * (time.perf_counter() - start))
+    return median(times[2:])
+
+
+def main():
+    """Measure and print."""
+    if CHROMIUM is None:
+        sys.exit("Chromium is missing; install it to measure the explorer")
+    sampling = sampling_alone()
+    folder = Path(tempfile.mkdtemp())
+    first = []
+    with chromium() as browser:
+        for _ in range(2):
+            with served(folder, XDG_CACHE_HOME=str(folder / "cache")) as address:
+                explorer, seconds = seconds_to_first_picture(browser, address)
+                first.append(seconds)
+                if len(first) == 1:
+                    explorer.page.close()
+                    continue
+                explorer.page.wait_for_timeout(30_000)  # until what is compiled ahead is compiled
+                rounds = []
+                for i in range(ROUNDS):
+                    explorer.picture()
+                    explorer.page.wait_for_timeout(3000)
+                    rounds.append(explorer.page.evaluate(DRAG, [EVENTS, "ArrowLeft" if i % 2 else "ArrowRight"]))
+    times = np.concatenate([r["times"] for r in rounds])
+    rows = [
+        ("slider to picture, median", f"{median(times):.0f} ms", "60 ms"),
+        ("slider to picture, 95th percentile", f"{np.quantile(times, 0.95):.0f} ms", "120 ms"),
+        ("rest to full quality, median", f"{median(r['rest'] for r in rounds):.0f} ms", "700 ms"),
+        ("Run All to first picture, nothing compiled", f"{first[0]:.1f} s", "8 s"),
+        ("Run All to first picture, the second time", f"{first[1]:.1f} s", "4 s"),
+        ("of the first: sampling alone, no browser", f"{sampling:.0f} ms", ""),
+    ]
+    print(f"{'JupyterLab, 2,048 points, autoguidance':45}{'measured':>10}{'aim':>10}")
+    for name, value, aim in rows:
+        print(f"{name:45}{value:>10}{aim:>10}")
+
+
+if __name__ == "__main__":
+    main()

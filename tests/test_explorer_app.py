@@ -1,0 +1,169 @@
+"""The explorer's widgets without a browser: what each control does to the state, and what goes wrong."""
+
+import time
+
+import pytest
+
+from toydiff import METHODS
+from toydiff.explorer import compute
+from toydiff.explorer.app import Explorer
+from toydiff.explorer.controls import HELP, Controls
+from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State
+from toydiff.plotting import FULL_VIEW
+
+
+class Listener:
+    """Controls whose states and errors are kept."""
+
+    def __init__(self, state=None):
+        self.states, self.errors = [], []
+        self.controls = Controls(state or State(), self.on_state, self.errors.append)
+
+    def on_state(self, state):
+        self.states.append(state)
+        self.controls.fill(state)
+
+    def set(self, name, value):
+        self.controls._rows[name][0].value = value
+        return self.states[-1] if self.states else None
+
+    def shows(self, name):
+        return self.controls._rows[name][0].value
+
+
+@pytest.fixture
+def listener():
+    return Listener()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("weight", 1.5, {"weight": 1.5}),
+        ("weight-box", "12.5", {"weight": 12.5}),
+        ("seed-box", "7", {"seed": 7}),
+        ("method", "cfg", {"method": "cfg", "weight": METHODS["cfg"].weight}),
+        ("lo", 0.1, {"interval": (pytest.approx(0.1, rel=0.02), 1e4)}),
+        ("hi", 1.0, {"interval": (0.0, pytest.approx(1.0, rel=0.02))}),
+        ("main-width", 128, {"main": ModelChoice(128)}),
+        ("main-steps", 512, {"main": ModelChoice(64, 512)}),
+        ("main-exact", True, {"main": ModelChoice(64, 4096, True)}),
+        ("guide-width", 8, {"guide": ModelChoice(8, 512)}),
+        ("guide-steps", 128, {"guide": ModelChoice(32, 128)}),
+        ("guide-exact", True, {"guide": ModelChoice(32, 512, True)}),
+        ("classes", "AB", {"classes": "AB", "main": ModelChoice()}),
+        ("classes", "B", {"classes": "B", "main": ModelChoice(exact=True), "guide": ModelChoice(exact=True)}),
+        ("distribution", "three_gaussians", {"distribution": "three_gaussians", "main": ModelChoice(exact=True)}),
+        ("step", 20, {"step": 20}),
+        ("preset", "Figure 1 (d): truncation", {"method": "truncation", "weight": 1.4}),
+        ("layer-ratio", True, {"layers": ("outlines", "samples", "outliers", "ratio")}),
+        ("layer-samples", False, {"layers": ("outlines", "outliers")}),
+    ],
+)
+def test_each_control_changes_its_part_of_the_state(listener, name, value, expected):
+    state = listener.set(name, value)
+    assert {field: getattr(state, field) for field in expected} == expected
+    assert len(listener.states) == 1  # filling the controls is not heard
+    assert not listener.errors
+
+
+def test_the_mix_has_a_share(listener):
+    listener.set("method", "mix")
+    assert listener.set("share", 0.25).share == 0.25
+
+
+def test_every_control_is_described():
+    controls = Controls(State(), lambda state: None, lambda error: None)
+    assert set(HELP) == {*controls._rows, "play"}
+
+
+@pytest.mark.parametrize("state", [State(weight=20.0, seed=3), *PRESETS.values()])
+def test_controls_show_the_state(state):
+    listener = Listener(state)
+    assert float(listener.shows("weight-box")) == state.weight
+    assert listener.shows("weight") == min(state.weight, 8)
+    assert listener.shows("method") == state.method
+    assert [layer for layer in LAYERS if listener.shows(f"layer-{layer}")] == list(state.layers)
+    assert not listener.states
+
+
+def test_networks_return_with_their_class(listener):
+    listener.set("main-width", 16)
+    listener.set("classes", "AB")
+    assert listener.states[-1].main == ModelChoice(16)
+    listener.set("classes", "B")
+    state = listener.set("classes", "A")
+    assert (state.main, state.view) == (ModelChoice(), FULL_VIEW)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("weight-box", "nan", "weight is nan; it must be a number, at least 0 and at most 100"),
+        ("weight-box", "much", "weight is 'much'; it must be a number"),
+        ("weight-box", "1e6", "weight is 1000000"),
+        ("weight-box", "", "weight is ''"),
+        ("seed-box", "1.5", "seed is 1.5; it must be a whole number"),
+        ("seed-box", "-1", "seed is -1"),
+    ],
+)
+def test_what_is_no_number_is_refused_and_the_box_goes_back(listener, name, text, words):
+    before = listener.shows(name)
+    listener.set(name, text)
+    assert len(listener.errors) == 1
+    with pytest.raises(type(listener.errors[0]), match=words):
+        raise listener.errors[0]
+    assert listener.shows(name) == before
+    assert not listener.states
+
+
+@pytest.fixture
+def explorer():
+    explorer = Explorer(State(points=200))
+    yield explorer
+    explorer.close()
+
+
+def wait_until(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never happened")
+
+
+def test_an_error_is_shown_and_the_explorer_goes_on(explorer, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("numbers <broken>")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compute, "measure", broken)
+        explorer.set(State(points=200, weight=2.0))
+        wait_until(lambda: explorer.message.value)
+    assert "ZeroDivisionError: numbers &lt;broken&gt;" in explorer.message.value
+    frame = explorer.picture.frame
+    explorer.set(State(points=200, weight=2.5))
+    assert not explorer.message.value
+    wait_until(lambda: explorer.picture.frame > frame)
+    wait_until(lambda: "toydiff-stale" not in explorer.measured._dom_classes)
+    assert explorer.picture.image.startswith(b"\xff\xd8")
+    assert "sliced Wasserstein-1" in explorer.numbers.value
+    assert not explorer.message.value
+
+
+def test_a_message_that_makes_no_sense_is_shown(explorer):
+    explorer._on_pointer(None, {"zoom": "far"}, None)
+    assert "toydiff-error" in explorer.message.value
+
+
+def test_a_state_without_a_network_is_told_of(explorer):
+    explorer.set(State(classes="B"))
+    wait_until(lambda: explorer.message.value)
+    assert "B/64/4096" in explorer.message.value
+
+
+def test_a_question_is_answered(explorer, monkeypatch):
+    sent = []
+    monkeypatch.setattr(explorer.picture, "send", sent.append)
+    explorer._on_pointer(None, {"ask": 5}, None)
+    assert sent == [{"answer": 5}]
