@@ -17,6 +17,7 @@ from PIL import Image
 from toydiff import METHODS, noise_schedule
 from toydiff.explorer.controls import HELP
 from toydiff.explorer.drawing import python_code
+from toydiff.explorer.probe import probe
 from toydiff.explorer.state import LAYERS, State
 
 # One process drives the browser: two would start everything twice.
@@ -158,6 +159,30 @@ def test_exact_scores_and_other_distributions(lab):
     lab.changes_picture(lambda: lab.click("guide-exact input"))
     lab.changes_picture(lambda: lab.select("classes", "B"))
     lab.changes_picture(lambda: lab.select("distribution", "three_gaussians"))
+    lab.changes_picture(lambda: lab.select("preset", "Figure 1 (e): autoguidance"))
+
+
+def test_the_probe_says_what_the_python_api_says(lab):
+    lab.changes_picture(lambda: lab.drag("step", ["ArrowLeft"] * 12))
+    lab.changes_picture(lambda: lab.click("probing"))
+    box = lab.find(".toydiff-picture").bounding_box()
+    lab.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    lab.page.mouse.down()
+    lab.changes_picture(
+        lambda: lab.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"], steps=4)
+    )
+    lab.page.mouse.up()
+    lab.tab("Take it along")
+    lab.click("button-state")
+    text = lab.find(".toydiff-text textarea")
+    lab.page.wait_for_function("() => document.querySelector('.toydiff-text textarea').value.includes('probe')")
+    seen = probe(State.from_json(text.input_value()))
+    assert seen.x == pytest.approx((0.3 + 0.4 * 1.2, 0.3 + 0.2 * 1.2), abs=0.02)
+    lab.wait_for_text("probe", re.escape(f"w* = {seen.best_weight:.2f}"))
+    for name, arrow in seen.arrows.items():
+        lab.wait_for_text("probe", re.escape(f"{name}{arrow.length:.3f}{arrow.angle:.0f}°"))
+    lab.tab("Guidance")
+    lab.changes_picture(lambda: lab.click("probing"))
     lab.changes_picture(lambda: lab.select("preset", "Figure 1 (e): autoguidance"))
 
 

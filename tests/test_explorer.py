@@ -208,7 +208,7 @@ def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
     from toydiff.explorer.worker import Worker
 
     drawn, last = [], threading.Event()
-    worker = Worker(lambda content, full: worker.acknowledge(), lambda state: iter(()), drawn.append)
+    worker = Worker(lambda state, content, full: worker.acknowledge(), lambda state: iter(()), drawn.append)
     first, second = State(points=50, layers=("outlines",)), State(points=50, layers=())
 
     class Arrived(threading.Event):

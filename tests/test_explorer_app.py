@@ -74,7 +74,7 @@ def test_the_mix_has_a_share(listener):
 
 def test_every_control_is_described():
     controls = Controls(State(), lambda state: None, lambda error: None)
-    assert set(HELP) == {*controls._rows, "play"}
+    assert set(HELP) == {*controls._rows, "play", "probing"}
 
 
 @pytest.mark.parametrize("state", [State(weight=20.0, seed=3), *PRESETS.values()])

@@ -45,7 +45,15 @@ def test_modules_import_only_from_files_above_them():
     order = (
         *("checks", "compiled", "progress", "storage", "score_model", "mixture", "datasets", "network", "denoiser"),
         *("guidance", "sampling", "ema", "recipe", "score_matching", "training", "zoo", "metrics"),
-        *("plotting", "figures", "explorer.state", "explorer.compute", "explorer.drawing", "explorer.picture"),
+        *(
+            "plotting",
+            "figures",
+            "explorer.state",
+            "explorer.compute",
+            "explorer.probe",
+            "explorer.drawing",
+            "explorer.picture",
+        ),
         *("explorer.worker", "explorer.controls", "explorer.app", "explorer.websocket", "explorer.server"),
         *("cli", "__main__"),
     )

@@ -211,12 +211,19 @@ def plot_scores(
     ax = frame(view, ax=ax)
     points = np.asarray(check_points(x)).reshape(-1, 2)
     arrows = scale * sigma**2 * np.asarray(model.score(points, sigma))
+    return plot_arrows(points, arrows, color=color, ax=ax)
+
+
+def plot_arrows(
+    x: ArrayLike, steps: ArrayLike, *, color: str = MAIN.dark, width: float = 0.007, ax: Axes | None = None
+) -> Quiver:
+    """Arrows from points [n, 2] by steps [n, 2] in the units of the axes, of a `width` in shares of the axes'."""
     style: Any = {"angles": "xy", "scale_units": "xy", "scale": 1, "units": "width", "zorder": 3}
-    return ax.quiver(
-        *points.T,
-        *arrows.T,
+    return (ax or plt.gca()).quiver(
+        *np.asarray(x).T,
+        *np.asarray(steps).T,
         color=color,
-        width=0.007,
+        width=width,
         headwidth=3.6,
         headlength=4,
         headaxislength=3.6,

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from toydiff.compiled import keep_compiled
 from toydiff.explorer import compute, drawing
 from toydiff.explorer.controls import HELP, Controls
 from toydiff.explorer.picture import Picture
+from toydiff.explorer.probe import Probe, probe
 from toydiff.explorer.state import LAYERS, State, pan, reset_view, zoom
 from toydiff.explorer.worker import Worker
 from toydiff.metrics import METRICS
@@ -34,7 +36,7 @@ class Explorer(w.HBox):
         self.state = State() if state is None else state
         self.picture = Picture(help=HELP)
         self.message, self.legend, self.numbers, self.sigma = w.HTML(), w.HTML(), w.HTML(), w.HTML()
-        self.curve = w.Image(format="svg+xml")
+        self.curve = w.Image(format="svg+xml", layout=w.Layout(display="none"))
         self.curve.add_class("toydiff-curve")
         self.controls = Controls(self.state, self.set, self._show_error)
         tabs = w.Tab(
@@ -42,11 +44,13 @@ class Explorer(w.HBox):
             titles=("Guidance", "Layers", "Take it along"),
         )
         tabs.add_class("toydiff-controls")
+        self.probe = w.HTML()
+        w.link((self.controls.probing, "value"), (self.picture, "probing"))
         middle = w.VBox([self.message, self.picture, self.controls.time])
         middle.add_class("toydiff-middle")
         self.measured = w.VBox([self.numbers, self.curve])
         self.message.add_class("toydiff-message")
-        side = w.VBox([self.sigma, self.legend, self.measured])
+        side = w.VBox([self.sigma, self.legend, self.probe, self.measured])
         side.add_class("toydiff-side")
         super().__init__([tabs, middle, side])
         self.add_class("toydiff-explorer")
@@ -121,6 +125,9 @@ class Explorer(w.HBox):
         elif "zoom" in content:
             x, y = (c + view.half_width * content[axis] for c, axis in ((view.x, "x"), (view.y, "y")))
             self.set(zoom(self.state, content["zoom"], x, y))
+        elif "probe" in content:
+            x, y = (c + view.half_width * d for c, d in zip((view.x, view.y), content["probe"], strict=True))
+            self.set(replace(self.state, probe=(x, y)))
         elif "pan" in content:
             self.set(pan(self.state, *(view.half_width * d for d in content["pan"])))
         elif "reset" in content:
@@ -128,7 +135,8 @@ class Explorer(w.HBox):
 
     # What comes back, on the worker's thread.
 
-    def _show_picture(self, content: bytes, full: bool) -> None:
+    def _show_picture(self, state: State, content: bytes, full: bool) -> None:
+        self.probe.value = _probe_table(probe(state))
         with self.picture.hold_sync():
             self.picture.image, self.picture.full = content, full
             self.picture.frame += 1
@@ -161,6 +169,21 @@ def _legend(state: State) -> str:
         rows += [(drawing.RESCUED, "rescued by guidance"), (OUTLIER, "lost by guidance"), (drawing.KEPT, "neither")]
     swatches = (f"<span><i style='background:{colour}'></i>{label}</span>" for colour, label in rows)
     return f"<div class='toydiff-legend'>{''.join(swatches)}</div>"
+
+
+def _probe_table(seen: Probe | None) -> str:
+    """The scores at the probed point, and the weight that would be best there."""
+    if seen is None:
+        return ""
+    rows = "".join(
+        f"<tr><td><i style='background:{drawing.PROBE_COLOURS[name]}'></i>{name}</td><td>{arrow.length:.3f}</td>"
+        f"<td>{'–' if np.isnan(arrow.angle) else f'{arrow.angle:.0f}°'}</td></tr>"
+        for name, arrow in seen.arrows.items()
+    )
+    head = "<tr><th>σ² score at the probe</th><th>length</th><th>to exact</th></tr>"
+    best = "–" if seen.best_weight is None else f"<b>{seen.best_weight:.2f}</b>"
+    foot = f"<tr><td>best weight here</td><td colspan='2'>w* = {best}</td></tr>"
+    return f"<table class='toydiff-numbers toydiff-probe'>{head}{rows}{foot}</table>"
 
 
 def _table(state: State, scores: dict[str, Any]) -> str:

@@ -42,8 +42,13 @@ class Models(NamedTuple):
 
     truth: GaussianMixture
     main: ScoreModel
-    guide: ScoreModel | None
+    guides: tuple[ScoreModel, ...]
     guided: Guided
+
+    @property
+    def guide(self) -> ScoreModel | None:
+        """The first of the guides, where there are any."""
+        return self.guides[0] if self.guides else None
 
 
 @lru_cache(maxsize=16)
@@ -77,12 +82,12 @@ def models_of(state: State) -> Models:
     guides = [model(state.guide, every if len(names) > 1 else state.classes) for names in paper_classes]
     weight = None if state.method == "unguided" else state.weight
     guided = guide(state.method, main, *guides, weight=weight, interval=state.interval, share=state.share)
-    return Models(truth_of(state.distribution, state.classes), main, guides[0] if guides else None, guided)
+    return Models(truth_of(state.distribution, state.classes), main, tuple(guides), guided)
 
 
 def sampling_part(state: State) -> State:
     """The state with everything that does not move the points at its default."""
-    defaults = {name: getattr(State(), name) for name in ("step", "layers", "view", "points")}
+    defaults = {name: getattr(State(), name) for name in ("step", "layers", "view", "points", "probe")}
     return replace(state, **defaults)
 
 

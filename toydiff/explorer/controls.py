@@ -33,6 +33,7 @@ HELP: dict[str, str] = {
     "guide-steps": "Training steps of the network that is steered away from; the paper's has 512",
     "guide-exact": "The exact score in place of the network that is steered away from",
     "step": "The noise level: points, densities and arrows move together from noise to data",
+    "probing": "Look at one point: drag it over the picture. Scores there, the best weight, the paths that start there",
     "play": "Play the sampling from noise to data; the keys beside it stop and repeat",
 } | {f"layer-{name}": f"Show or hide: {label}" for name, label in LAYERS.items()}
 """What the pointer says over each control."""
@@ -43,6 +44,7 @@ class Controls:
 
     Attributes:
         guidance, layers, time: the widgets, by subject.
+        probing: whether the pointer moves the probe.
     """
 
     def __init__(self, state: State, on_state: Callable[[State], None], on_error: Callable[[Exception], None]):
@@ -60,6 +62,7 @@ class Controls:
         self._state, self._filling = state, True
         try:
             self._fill_options(state)
+            self.probing.value = state.probe is not None
             for widget, read in self._rows.values():
                 widget.value = read(state)
         finally:
@@ -210,8 +213,17 @@ class Controls:
             )
             return made
 
+        self.probing = w.ToggleButton(description="probe", layout=w.Layout(width="auto", flex="0 0 auto"))
+        self.probing.add_class("toydiff-probing")
+        self.probing.observe(self._on_probing, "value")
         back, forward = button("‹", "One step back, to more noise", -1), button("›", "One step on, to the data", 1)
-        return w.HBox([play, w.Label("noise"), back, slider, forward, w.Label("data")])
+        return w.HBox([play, w.Label("noise"), back, slider, forward, w.Label("data"), self.probing])
+
+    def _on_probing(self, event: Any) -> None:
+        """The probe begins in the middle of the view, and goes when it is switched off."""
+        if not self._filling:
+            at = (self._state.view.x, self._state.view.y) if event["new"] else None
+            self._on_state(replace(self._state, probe=at))
 
 
 def _preset_of(state: State) -> str:

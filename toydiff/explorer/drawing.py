@@ -26,6 +26,7 @@ from toydiff.explorer.compute import (
     truth_of,
     unguided,
 )
+from toydiff.explorer.probe import probe
 from toydiff.explorer.state import State
 from toydiff.guidance import Ratio
 from toydiff.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
@@ -50,6 +51,13 @@ COLOURS: dict[str, str] = {
     "arrows_exact": INK,
 }
 """The colour of each layer, for the picture and its legend."""
+PROBE_COLOURS = {
+    "main": MAIN.strong,
+    "unguided": MAIN.strong,
+    "guide": GUIDE.strong,
+    "guided": RATIO.strong,
+    "exact": INK,
+}
 RESCUED, KEPT = MAIN.strong, "#9a9a9a"
 
 
@@ -107,7 +115,7 @@ def draw_foreground(ax: Axes, state: State, quality: Quality) -> list[Artist]:
             artists.append(plotting.plot_samples(shown, size=2.5, color=COLOURS["samples"], view=state.view, ax=ax))
         if "outliers" in state.layers:
             artists.append(plotting.plot_samples(now[out], size=6, color=COLOURS["outliers"], view=state.view, ax=ax))
-    return artists + _draw_arrows(ax, state)
+    return artists + _draw_arrows(ax, state) + _draw_probe(ax, state)
 
 
 def _draw_rescue(ax: Axes, state: State, quality: Quality) -> Artist:
@@ -140,6 +148,23 @@ def _draw_arrows(ax: Axes, state: State) -> list[Artist]:
     sigma = sigma_of(state)
     points = _arrow_points(state.distribution, state.classes, state.view, sigma)
     return [plotting.plot_scores(m, points, sigma, color=colour, view=state.view, ax=ax) for m, colour in drawn]
+
+
+def _draw_probe(ax: Axes, state: State) -> list[Artist]:
+    """The scores at the probed point as arrows to the denoised points, and the trajectories that start there."""
+    seen = probe(state)
+    if seen is None:
+        return []
+    artists: list[Artist] = []
+    for name, path in seen.paths.items():
+        (line,) = ax.plot(*path.T, color=PROBE_COLOURS[name], linewidth=1.6, linestyle=(0, (3, 1.5)), zorder=4)
+        artists.append(line)
+    for name, arrow in seen.arrows.items():
+        artists.append(
+            plotting.plot_arrows(np.array([seen.x]), arrow.step[None], color=PROBE_COLOURS[name], width=0.0035, ax=ax)
+        )
+    artists.append(ax.scatter(*seen.x, s=30, c="white", edgecolors=INK, linewidths=1.2, zorder=5))
+    return artists
 
 
 @lru_cache(maxsize=32)
@@ -181,11 +206,11 @@ class Canvas:
             draw_background(self._ax, state, background)
             self._canvas.draw()
             self._background, self._key = self._canvas.copy_from_bbox(self._figure.bbox), key
-            self._fixed = set(self._ax.collections)
+            self._fixed = set(self._ax.get_children())
         self._canvas.restore_region(self._background)
         for artist in draw_foreground(self._ax, state, points):
             self._ax.draw_artist(artist)
-        for artist in set(self._ax.collections) - self._fixed:
+        for artist in set(self._ax.get_children()) - self._fixed:
             artist.remove()
         size = self._canvas.get_width_height()
         return Image.frombuffer("RGBX", size, self._canvas.buffer_rgba(), "raw", "RGBX", 0, 1)

@@ -100,22 +100,31 @@ function render({ model, el }) {
   image.addEventListener("pointerdown", (event) => {
     dragged = position(event);
     image.setPointerCapture(event.pointerId);
+    if (model.get("probing")) send({ probe: [dragged.x, dragged.y] });
   });
   image.addEventListener("pointermove", (event) => {
     if (!dragged) return;
     const now = position(event);
-    send({ pan: [dragged.x - now.x, dragged.y - now.y] });
+    if (model.get("probing")) send({ probe: [now.x, now.y] });
+    else send({ pan: [dragged.x - now.x, dragged.y - now.y] });
     dragged = now;
   });
   image.addEventListener("pointerup", () => { dragged = null; });
   image.addEventListener("pointercancel", () => { dragged = null; });
   image.addEventListener("dblclick", () => send({ reset: true }));
 
+  function choosePointer() {
+    image.style.cursor = model.get("probing") ? "crosshair" : "";
+  }
+
+  model.on("change:probing", choosePointer);
+  choosePointer();
   model.on("change:frame", show);
   model.on("msg:custom", heard);
   show();
   return () => {
     clearTimeout(asked);
+    model.off("change:probing", choosePointer);
     model.off("change:frame", show);
     model.off("msg:custom", heard);
   };

@@ -16,4 +16,6 @@ class Picture(anywidget.AnyWidget):
     """Help texts by the name of the control, which carries the class toydiff-NAME."""
     full = traitlets.Bool(False).tag(sync=True)
     """Whether the image is drawn in full, as it is when nothing moves."""
+    probing = traitlets.Bool(False).tag(sync=True)
+    """Whether the pointer moves the probe in place of the view."""
     frame = traitlets.Int(0).tag(sync=True)

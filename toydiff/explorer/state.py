@@ -65,6 +65,7 @@ class State:
     step: int = STEPS  # of the solver: 0 is sigma_max, STEPS the data
     layers: tuple[str, ...] = ("outlines", "samples", "outliers")
     view: View = FULL_VIEW
+    probe: tuple[float, float] | None = None  # the point that is looked at closely
 
     def __post_init__(self) -> None:
         choice("method", self.method, METHODS)
@@ -89,6 +90,9 @@ class State:
                 number("view half_width", half_width, 1e-3, 100),
             ),
         }
+        if self.probe is not None:
+            at = zip("xy", _numbers("probe", self.probe, 2), strict=True)
+            checked["probe"] = tuple(number(f"probe {axis}", value, -100, 100) for axis, value in at)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -102,6 +106,11 @@ class State:
                     listed = ", ".join(map(str, options)) or f"none of {self.distribution}: set exact"
                     raise InputError(f"no network with {name} {what} {value!r}; there are {listed}")
         return model
+
+    @property
+    def probed(self) -> "State":
+        """The state with what the probe does not depend on at its default."""
+        return replace(self, layers=(), view=FULL_VIEW, points=1, seed=0)
 
     def to_json(self) -> str:
         """The state as JSON text."""

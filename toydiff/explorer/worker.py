@@ -20,14 +20,14 @@ _drawing = threading.Lock()
 class Worker:
     """Draws the newest state that was submitted and drops the older ones, so that no queue builds up.
 
-    `on_picture(content, full)` gets each picture. After a full one `on_rest(state)` gives an iterator, whose steps are
-    done as long as nothing moves. `on_error(error)` gets what went wrong, and the worker goes on. All of them
+    `on_picture(state, content, full)` gets each picture. After a full one `on_rest(state)` gives an iterator, whose
+    steps are done as long as nothing moves. `on_error(error)` gets what went wrong, and the worker goes on. All of them
     are called on the worker's thread. A second thread, while nothing moves, compiles what the next drag may need.
     """
 
     def __init__(
         self,
-        on_picture: Callable[[bytes, bool], object],
+        on_picture: Callable[[State, bytes, bool], object],
         on_rest: Callable[[State], Iterator[object]],
         on_error: Callable[[Exception], object],
     ):
@@ -95,7 +95,7 @@ class Worker:
             content = self._renderer.render(state, quality)
         self._shown.wait(ACKNOWLEDGE_S)
         self._shown.clear()
-        self._on_picture(content, quality is not QUICK)
+        self._on_picture(state, content, quality is not QUICK)
 
     def _compile_ahead(self) -> None:
         while not self._closed:

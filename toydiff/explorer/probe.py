@@ -1,0 +1,102 @@
+"""The probe: what guidance does at one point, and whether it is right there."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from toydiff.explorer.compute import models_of, sigma_of
+from toydiff.explorer.state import State
+from toydiff.guidance import ALL_SIGMAS, guide
+from toydiff.sampling import SIGMA_MIN, normal_schedule, sample
+from toydiff.score_model import ScoreModel
+
+PATH_STEPS = 16
+
+
+class Arrow(NamedTuple):
+    """A score at the probed point, in the step that it stands for: from x to the denoised point."""
+
+    step: np.ndarray
+    """D(x; sigma) - x = sigma^2 score, [2]."""
+    length: float
+    """Of the step, in units of the data."""
+    angle: float
+    """Degrees from the exact step, 0 to 180; NaN where either has no length."""
+
+
+class Probe(NamedTuple):
+    """What stands at one point and one noise level."""
+
+    x: tuple[float, float]
+    sigma: float
+    arrows: dict[str, Arrow]
+    """main, guide (where the method has one), guided, exact."""
+    best_weight: float | None
+    """w* with which guidance comes nearest to the exact score here; None where guidance has no direction."""
+    paths: dict[str, np.ndarray]
+    """Trajectories that start here at this noise level, [steps + 1, 2]: unguided, guided, exact; empty at the data."""
+
+
+def probe(state: State) -> Probe | None:
+    """The probe of a state at its point and noise level; None where it has no point.
+
+    Guidance moves the score from that of the main model, s_1, along d, the change from one unit of weight:
+    s_w = s_1 + (w - 1) d, with d = s_1 - s_0 for one guide. The best weight is the least-squares one,
+    w* - 1 = <s - s_1, d> / |d|^2 with the exact score s.
+
+    Raises:
+        InputError: a network of the state does not exist.
+    """
+    return None if state.probe is None else _probe(state.probed)
+
+
+@lru_cache(maxsize=8)
+def _probe(state: State) -> Probe:
+    assert state.probe is not None
+    models, sigma = models_of(state), sigma_of(state)
+    x = jnp.asarray(state.probe, jnp.float32)
+    shown: dict[str, ScoreModel | None] = {
+        "main": models.main,
+        "guide": models.guide,
+        "guided": models.guided,
+        "exact": models.truth,
+    }
+    steps = {name: _step(model, x, sigma) for name, model in shown.items() if model is not None}
+    arrows = {
+        name: Arrow(step, float(np.hypot(*step)), _degrees_between(step, steps["exact"]))
+        for name, step in steps.items()
+    }
+    return Probe(state.probe, sigma, arrows, _best_weight(state, steps, x, sigma), _paths(state, x, sigma))
+
+
+def _step(model: ScoreModel, x: jax.Array, sigma: float) -> np.ndarray:
+    return np.asarray(sigma**2 * model.score(x, sigma), float)
+
+
+def _degrees_between(first: np.ndarray, second: np.ndarray) -> float:
+    lengths = np.hypot(*first) * np.hypot(*second)
+    return float(np.degrees(np.arccos(np.clip(first @ second / lengths, -1, 1)))) if lengths > 0 else float("nan")
+
+
+def _best_weight(state: State, steps: dict[str, np.ndarray], x: jax.Array, sigma: float) -> float | None:
+    if state.method == "unguided":
+        return None
+    models = models_of(state)
+    twice = guide(state.method, models.main, *models.guides, weight=2.0, interval=ALL_SIGMAS, share=state.share)
+    direction = _step(twice, x, sigma) - steps["main"]
+    square = float(direction @ direction)
+    return 1 + float((steps["exact"] - steps["main"]) @ direction) / square if square > 1e-16 else None
+
+
+def _paths(state: State, x: jax.Array, sigma: float) -> dict[str, np.ndarray]:
+    if sigma <= 1.01 * SIGMA_MIN:
+        return {}
+    models, schedule = models_of(state), normal_schedule(PATH_STEPS, sigma_max=sigma)
+    followed: dict[str, ScoreModel] = {"unguided": models.main, "guided": models.guided, "exact": models.truth}
+    return {
+        name: np.asarray(sample(model, 0, 1, schedule=schedule, solver="adams2", start=x[None]).x[:, 0])
+        for name, model in followed.items()
+    }
