@@ -285,3 +285,10 @@ def test_a_disk_that_fills_harms_nothing(tmp_path, capsys):
     assert "Traceback" not in process.stderr
     assert out.read_bytes() == before
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_explore_says_where_it_cannot_write(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toydiff-notebooks").write_text("a file")
+    assert cli.main(["explore", "--no-browser"]) == 2
+    assert "cannot write into" in capsys.readouterr().err

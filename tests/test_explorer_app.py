@@ -6,7 +6,7 @@ import pytest
 
 from toydiff import METHODS
 from toydiff.explorer import compute
-from toydiff.explorer.app import Explorer
+from toydiff.explorer.app import Explorer, _legend
 from toydiff.explorer.controls import HELP, Controls
 from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State
 from toydiff.plotting import FULL_VIEW
@@ -156,10 +156,60 @@ def test_a_message_that_makes_no_sense_is_shown(explorer):
     assert "toydiff-error" in explorer.message.value
 
 
-def test_a_state_without_a_network_is_told_of(explorer):
-    explorer.set(State(classes="B"))
-    wait_until(lambda: explorer.message.value)
-    assert "B/64/4096" in explorer.message.value
+def test_a_slider_that_rounds_what_it_shows_does_not_move_the_state():
+    listener = Listener(State(method="mix", weight=2.53, interval=(0.1, 1.0), share=0.333))
+    for name, rounded in (("weight", 2.55), ("share", 0.33), ("lo", 0.100237), ("hi", 1.002374)):
+        listener.set(name, rounded)
+    assert not listener.states
+    assert listener.set("weight", 2.6).weight == 2.6
+
+
+def test_the_ends_of_the_interval_do_not_cross():
+    listener = Listener(State(interval=(0.02, 0.5)))
+    assert listener.set("lo", 3.0).interval == (0.5, 0.5)
+    assert listener.set("lo", 0.002).interval == (0.0, 0.5)
+    assert listener.set("hi", 5.0).interval == (0.0, 1e4)
+
+
+def test_what_a_method_does_not_use_is_switched_off(listener):
+    def disabled():
+        return {name for name, (widget, _) in listener.controls._rows.items() if getattr(widget, "disabled", False)}
+
+    guide = {"guide-width", "guide-steps", "guide-exact"}
+    assert disabled() == {"share"}
+    listener.set("method", "truncation")
+    assert disabled() == {"share", *guide}
+    listener.set("method", "unguided")
+    assert disabled() == {"share", "weight", "weight-box", "lo", "hi", *guide}
+
+
+def test_the_legend_names_what_is_drawn():
+    layers = ("samples", "ratio", "arrows_guide")
+    assert "ratio" in _legend(State(layers=layers))
+    assert "ratio" not in _legend(State(method="unguided", layers=layers))
+    assert State(method="unguided", weight=7).weight == 1.0
+
+
+def test_a_state_that_cannot_be_shown_changes_nothing(explorer, monkeypatch):
+    before = explorer.state
+    fill = Controls.fill
+
+    def failing(self, state):
+        fill(self, state)
+        if state.weight == 5.0:
+            raise RuntimeError("cannot be shown")
+
+    monkeypatch.setattr(Controls, "fill", failing)
+    with pytest.raises(RuntimeError):
+        explorer.set(State(weight=5.0))
+    assert explorer.state == before
+    assert explorer.controls._rows["weight-box"][0].value == "3"
+
+
+def test_a_download_goes_when_the_picture_changes(explorer):
+    explorer.download.value = "download"
+    explorer.set(State(points=200, weight=2.0))
+    assert not explorer.download.value
 
 
 def test_a_question_is_answered(explorer, monkeypatch):

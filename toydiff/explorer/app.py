@@ -20,6 +20,7 @@ from toydiff.explorer.picture import Picture
 from toydiff.explorer.probe import Probe, probe
 from toydiff.explorer.state import LAYERS, State, pan, reset_view, zoom
 from toydiff.explorer.worker import Worker
+from toydiff.guidance import METHODS
 from toydiff.metrics import METRICS
 from toydiff.plotting import OUTLIER
 from toydiff.sampling import noise_schedule
@@ -36,6 +37,7 @@ class Explorer(w.HBox):
         self.state = State() if state is None else state
         self.picture = Picture(help=HELP)
         self.message, self.legend, self.numbers, self.sigma = w.HTML(), w.HTML(), w.HTML(), w.HTML()
+        self.download = w.HTML()
         self.curve = w.Image(format="svg+xml", layout=w.Layout(display="none"))
         self.curve.add_class("toydiff-curve")
         self.controls = Controls(self.state, self.set, self._show_error)
@@ -60,9 +62,13 @@ class Explorer(w.HBox):
 
     def set(self, state: State) -> None:
         """Show another state, controls and all; a message of before goes."""
-        self.message.value = ""
+        try:
+            self.controls.fill(state)
+        except Exception:
+            self.controls.fill(self.state)
+            raise
         self.state = state
-        self.controls.fill(state)
+        self.message.value = self.download.value = ""
         self.sigma.value = f"<div class='toydiff-sigma'>noise level σ = {noise_schedule()[state.step]:.3g}</div>"
         self.legend.value = _legend(state)
         self.measured.add_class("toydiff-stale")  # until the numbers have followed
@@ -76,7 +82,6 @@ class Explorer(w.HBox):
     def _take_along(self) -> w.Widget:
         text = w.Textarea(placeholder="Paste a state here, then press Restore", tooltip="A state as JSON, or Python")
         text.add_class("toydiff-text")
-        link = w.HTML()
 
         def button(label: str, tooltip: str, act: Callable[[], None]) -> w.Button:
             widget = w.Button(description=label, tooltip=tooltip, layout=w.Layout(width="auto"))
@@ -93,7 +98,7 @@ class Explorer(w.HBox):
 
         def save(kind: str) -> None:
             content = base64.b64encode(drawing.picture_bytes(self.state, kind)).decode()
-            link.value = (
+            self.download.value = (
                 f'<a class="toydiff-download" download="toydiff.{kind}" href="data:{MIME[kind]};base64,{content}">'
                 f"download toydiff.{kind}</a>"
             )
@@ -108,7 +113,7 @@ class Explorer(w.HBox):
             ),
         ]
         pictures = [button(kind.upper(), f"The picture as {kind.upper()}", partial(save, kind)) for kind in MIME]
-        return w.VBox([w.HBox(states), text, w.HBox(pictures), link])
+        return w.VBox([w.HBox(states), text, w.HBox(pictures), self.download])
 
     def _on_pointer(self, _: Any, content: dict[str, Any], __: Any) -> None:
         try:
@@ -163,7 +168,8 @@ class Explorer(w.HBox):
 
 def _legend(state: State) -> str:
     """The layers that are on, each with its colour."""
-    colours = {name: drawing.COLOURS[name] for name in state.layers if name in drawing.COLOURS}
+    absent = () if METHODS[state.method].guides else drawing.OF_THE_GUIDE
+    colours = {name: drawing.COLOURS[name] for name in state.layers if name in drawing.COLOURS and name not in absent}
     rows = [(colour, LAYERS[name]) for name, colour in colours.items()]
     if "rescue" in state.layers:
         rows += [(drawing.RESCUED, "rescued by guidance"), (OUTLIER, "lost by guidance"), (drawing.KEPT, "neither")]

@@ -1,5 +1,6 @@
 """The explorer's controls: each knows how to read its value from a state and how to change a state."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -72,9 +73,10 @@ class Controls:
         widgets = {name: widget for name, (widget, _) in self._rows.items()}
         widgets["classes"].options = datasets.class_choices(datasets.all_classes(state.distribution))
         for name in ("main", "guide"):
-            widgets[f"{name}-exact"].disabled = not has_networks(state.distribution, state.classes)
+            unused = name == "guide" and not METHODS[state.method].guides
+            widgets[f"{name}-exact"].disabled = unused or not has_networks(state.distribution, state.classes)
             for what in ("width", "steps"):
-                widgets[f"{name}-{what}"].disabled = getattr(state, name).exact
+                widgets[f"{name}-{what}"].disabled = unused or getattr(state, name).exact
         widgets["share"].disabled = state.method != "mix"
         for name in ("weight", "weight-box", "lo", "hi"):
             widgets[name].disabled = state.method == "unguided"
@@ -86,7 +88,7 @@ class Controls:
         widget.add_class(f"toydiff-{name}")
 
         def on_change(event: Any) -> None:
-            if self._filling:
+            if self._filling or _is_rounding(widget, event["new"], read(self._state)):
                 return
             try:
                 state = change(self._state, event["new"])
@@ -159,10 +161,9 @@ class Controls:
         """An end of the guidance interval; the end of its slider stands for no bound."""
 
         def change(state: State, value: float) -> State:
-            ends = list(state.interval)
-            ends[index] = stands_for if abs(value / at - 1) < 1e-3 else value
-            lo, hi = ends
-            return replace(state, interval=(min(lo, hi), max(lo, hi)))
+            lo, hi = state.interval
+            end = stands_for if abs(value / at - 1) < 1e-3 else value
+            return replace(state, interval=(min(end, hi), hi) if index == 0 else (lo, max(end, lo)))
 
         slider = w.FloatLogSlider(
             min=-2.69897,
@@ -224,6 +225,15 @@ class Controls:
         if not self._filling:
             at = (self._state.view.x, self._state.view.y) if event["new"] else None
             self._on_state(replace(self._state, probe=at))
+
+
+def _is_rounding(widget: w.Widget, new: Any, old: Any) -> bool:
+    """Whether a slider only shows a value between two of its steps as the nearest one: nobody has moved it."""
+    if isinstance(widget, w.FloatLogSlider):
+        new, old = math.log10(new), math.log10(old)
+    elif not isinstance(widget, w.FloatSlider):
+        return False
+    return bool(abs(new - old) < 0.51 * widget.step)
 
 
 def _preset_of(state: State) -> str:

@@ -51,6 +51,8 @@ COLOURS: dict[str, str] = {
     "arrows_exact": INK,
 }
 """The colour of each layer, for the picture and its legend."""
+OF_THE_GUIDE = ("density_guide", "ratio", "arrows_guide", "arrows_difference")
+"""Layers that a method without a guide does not have."""
 PROBE_COLOURS = {
     "main": MAIN.strong,
     "unguided": MAIN.strong,

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,7 +30,8 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
         browser: open the page.
 
     Raises:
-        InputError: JupyterLab is not installed, or the port is out of range or taken.
+        InputError: JupyterLab is not installed, the port is out of range or taken, or the notebook cannot be put into
+            the folder toydiff-notebooks.
     """
     for module in ("jupyterlab", "voila", "anywidget"):
         if importlib.util.find_spec(module) is None:
@@ -42,9 +44,12 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
         except OSError as error:
             raise InputError(f"port {port} cannot be used: {error.strerror}; choose another") from None
     folder = Path("toydiff-notebooks").resolve()
-    folder.mkdir(exist_ok=True)
-    if not (folder / NOTEBOOK).exists():  # a person's own changes stay
-        shutil.copy(notebook_folder() / NOTEBOOK, folder)
+    try:
+        folder.mkdir(exist_ok=True)
+        if not (folder / NOTEBOOK).exists():  # a person's own changes stay
+            shutil.copy(notebook_folder() / NOTEBOOK, folder)
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror}; start in another folder") from None
     page = f"/voila/render/{NOTEBOOK}" if app else f"/doc/tree/{NOTEBOOK}"  # one document, without the panels beside it
     token = secrets.token_urlsafe(24)
     command = [
@@ -62,6 +67,7 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
         "JUPYTER_TOKEN": token,
         "JUPYTER_CONFIG_PATH": config,
     }  # labconfig: no news
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with this process
     server = subprocess.Popen(command, env=environment)
     try:
         return server.wait()

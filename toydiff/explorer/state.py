@@ -93,18 +93,21 @@ class State:
         if self.probe is not None:
             at = zip("xy", _numbers("probe", self.probe, 2), strict=True)
             checked["probe"] = tuple(number(f"probe {axis}", value, -100, 100) for axis, value in at)
+        if self.method == "unguided":
+            checked["weight"] = 1.0  # whatever it says: one picture, one state
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     def _check_model(self, name: str, model: Any) -> ModelChoice:
         if not isinstance(model, ModelChoice) or not isinstance(model.exact, bool):
             raise InputError(f"{name} is {model!r}; it must have a width, steps, and exact as true or false")
-        if not model.exact:
-            widths, steps = available(self.distribution)
-            for what, value, options in (("width", model.width, widths), ("steps", model.steps, steps)):
-                if value not in options:
-                    listed = ", ".join(map(str, options)) or f"none of {self.distribution}: set exact"
-                    raise InputError(f"no network with {name} {what} {value!r}; there are {listed}")
+        if not model.exact and not has_networks(self.distribution, self.classes):
+            raise InputError(f"there are no networks of {self.distribution} {self.classes}: set {name} exact")
+        widths, steps = available("fractal_tree")
+        for what, value, options in (("width", model.width, widths), ("steps", model.steps, steps)):
+            if value not in options:
+                listed = ", ".join(map(str, options))
+                raise InputError(f"no network with {name} {what} {value!r}; there are {listed}")
         return model
 
     @property
