@@ -120,9 +120,7 @@ class Controls:
         presets = w.Dropdown(options=[("preset …", ""), *((n, n) for n in PRESETS)])
         slider = w.FloatSlider(min=0, max=SLIDER_WEIGHT, step=0.05, description="weight w", readout=False)
         slider.layout.flex = "1 1 auto"
-        share = w.FloatSlider(
-            min=0, max=1, step=0.01, description="share", tooltip="Of autoguidance in its mix with CFG"
-        )
+        share = w.FloatSlider(min=0, max=1, step=0.01, description="share")
         methods = [(row.title, name) for name, row in METHODS.items()]
         distributions = list(datasets.DISTRIBUTIONS)
         weight = self._row("weight", slider, lambda s: min(s.weight, SLIDER_WEIGHT), lambda s, v: replace(s, weight=v))
@@ -187,9 +185,7 @@ class Controls:
             part(what, w.SelectionSlider(options=options, description=what))
             for what, options in (("width", widths), ("steps", steps))
         ]
-        exact = w.Checkbox(
-            description="exact score in its place", indent=False, tooltip="The oracle: no network at all"
-        )
+        exact = w.Checkbox(description="exact score in its place", indent=False)
         return [w.HTML(f"<b>{title}</b>"), *sliders, part("exact", exact)]
 
     def _layer(self, name: str, label: str) -> w.Widget:

@@ -1,5 +1,6 @@
 """The probe: what guidance does at one point, and whether it is right there."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from toydiff.explorer.compute import models_of, sigma_of
+from toydiff.explorer.compute import Models, models_of, sigma_of
 from toydiff.explorer.state import State
 from toydiff.guidance import ALL_SIGMAS, guide
 from toydiff.sampling import SIGMA_MIN, normal_schedule, sample
@@ -50,7 +51,10 @@ def probe(state: State) -> Probe | None:
     Raises:
         InputError: a network of the state does not exist.
     """
-    return None if state.probe is None else _probe(state.probed)
+    if state.probe is None:
+        return None
+    default = State()  # of what the probe does not depend on
+    return _probe(replace(state, layers=default.layers, view=default.view, points=default.points, seed=default.seed))
 
 
 @lru_cache(maxsize=8)
@@ -69,7 +73,7 @@ def _probe(state: State) -> Probe:
         name: Arrow(step, float(np.hypot(*step)), _degrees_between(step, steps["exact"]))
         for name, step in steps.items()
     }
-    return Probe(state.probe, sigma, arrows, _best_weight(state, steps, x, sigma), _paths(state, x, sigma))
+    return Probe(state.probe, sigma, arrows, _best_weight(state, models, steps, x, sigma), _paths(models, x, sigma))
 
 
 def _step(model: ScoreModel, x: jax.Array, sigma: float) -> np.ndarray:
@@ -81,20 +85,21 @@ def _degrees_between(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip(first @ second / lengths, -1, 1)))) if lengths > 0 else float("nan")
 
 
-def _best_weight(state: State, steps: dict[str, np.ndarray], x: jax.Array, sigma: float) -> float | None:
+def _best_weight(
+    state: State, models: Models, steps: dict[str, np.ndarray], x: jax.Array, sigma: float
+) -> float | None:
     if state.method == "unguided":
         return None
-    models = models_of(state)
     twice = guide(state.method, models.main, *models.guides, weight=2.0, interval=ALL_SIGMAS, share=state.share)
     direction = _step(twice, x, sigma) - steps["main"]
     square = float(direction @ direction)
     return 1 + float((steps["exact"] - steps["main"]) @ direction) / square if square > 1e-16 else None
 
 
-def _paths(state: State, x: jax.Array, sigma: float) -> dict[str, np.ndarray]:
+def _paths(models: Models, x: jax.Array, sigma: float) -> dict[str, np.ndarray]:
     if sigma <= 1.01 * SIGMA_MIN:
         return {}
-    models, schedule = models_of(state), normal_schedule(PATH_STEPS, sigma_max=sigma)
+    schedule = normal_schedule(PATH_STEPS, sigma_max=sigma)
     followed: dict[str, ScoreModel] = {"unguided": models.main, "guided": models.guided, "exact": models.truth}
     return {
         name: np.asarray(sample(model, 0, 1, schedule=schedule, solver="adams2", start=x[None]).x[:, 0])

@@ -110,11 +110,6 @@ class State:
                 raise InputError(f"no network with {name} {what} {value!r}; there are {listed}")
         return model
 
-    @property
-    def probed(self) -> "State":
-        """The state with what the probe does not depend on at its default."""
-        return replace(self, layers=(), view=FULL_VIEW, points=1, seed=0)
-
     def to_json(self) -> str:
         """The state as JSON text."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
