@@ -53,8 +53,11 @@ def test_left_out_fields_have_their_defaults():
         ('{"distribution": "oak"}', "unknown distribution"),
         ('{"distribution": "three_gaussians"}', "there are no networks of three_gaussians A: set main exact"),
         ('{"classes": "B"}', "there are no networks of fractal_tree B: set main exact"),
-        ('{"main": {"exact": true, "width": 999}}', "no network with main width 999"),
-        ('{"guide": {"exact": true, "steps": null}}', "no network with guide steps None"),
+        ('{"main": {"width": 999}}', "no network with main width 999"),
+        ('{"main": {"family": "training 7"}}', "unknown family of networks 'training 7'; there are bundled"),
+        ('{"weight_curve": [1, 2]}', r"weight_curve is \[1, 2\]; it must be 13 numbers"),
+        ('{"weight_curve": [1,1,1,1,1,1,1,1,1,1,1,1,NaN]}', "weight at sigma 5 is nan; it must be a number, at least 0"),
+        ('{"guide": {"exact": true, "steps": null}}', "guide steps is None; it must be a whole number"),
         ('{"main": 3}', "main is 3"),
         ('{"main": {"width": 7}}', "no network with main width 7; there are 8, 16, 32, 64, 128"),
         ('{"guide": {"exact": 1}}', "exact as true or false"),
@@ -243,7 +246,7 @@ def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
 def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch):
     from toydiff import sampling
 
-    monkeypatch.setattr(compute, "available", lambda distribution: ([8, 16], [512]))
+    monkeypatch.setattr(compute, "available", lambda distribution, family: ([8, 16], [512]))
     monkeypatch.setattr(compute, "METHODS", {"autoguidance": METHODS["autoguidance"]})
     monkeypatch.setattr(compute, "_compiled_ahead", set())
     state = State(points=300, main=ModelChoice(8, 512), guide=ModelChoice(16, 512))

@@ -175,7 +175,7 @@ def test_what_a_method_does_not_use_is_switched_off(listener):
     def disabled():
         return {name for name, (widget, _) in listener.controls._rows.items() if getattr(widget, "disabled", False)}
 
-    guide = {"guide-width", "guide-steps", "guide-exact"}
+    guide = {"guide-family", "guide-width", "guide-steps", "guide-exact"}
     assert disabled() == {"share"}
     listener.set("method", "truncation")
     assert disabled() == {"share", *guide}

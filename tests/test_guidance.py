@@ -5,7 +5,7 @@ import pytest
 
 import toydiff
 from toydiff import METHODS, InputError, Ratio, guidance, guide
-from toydiff.guidance import Method
+from toydiff.guidance import Method, WeightCurve
 
 
 @pytest.fixture
@@ -54,6 +54,49 @@ def test_the_guided_score_is_the_gradient_of_the_guided_log_density(models):
         guided = guide(method, models[0], *models[1 : 1 + len(row.guides)])
         gradient = jax.vmap(jax.grad(lambda x, g=guided: g.log_density_at(x, jnp.float32(SIGMA))))(jnp.asarray(X))
         np.testing.assert_allclose(scores(guided), gradient, rtol=1e-3, atol=1e-3)
+
+
+def test_a_weight_curve_is_linear_in_ln_sigma_and_constant_beyond(models):
+    curve = WeightCurve((0.01, 0.1, 1.0), (1.0, 3.0, 0.0))
+    guided = guide("autoguidance", *models[:2], weight=curve)
+    for sigma, w in {0.001: 1, 0.01: 1, 0.1**1.5: 2, 0.1: 3, 0.1**0.5: 1.5, 1: 0, 5: 0}.items():
+        constant = guide("autoguidance", *models[:2], weight=w)
+        np.testing.assert_allclose(scores(guided, sigma), scores(constant, sigma), rtol=1e-4, atol=1e-3)
+    flat = guide("autoguidance", *models[:2], weight=WeightCurve((0.01, 0.1, 1.0), (3.0, 3.0, 3.0)))
+    np.testing.assert_array_equal(scores(flat), scores(guide("autoguidance", *models[:2], weight=3.0)))
+
+
+def test_a_weight_curve_goes_with_interval_and_mix(models):
+    main, uncond, bad = models
+    curve = WeightCurve((0.01, 1.0), (2.0, 4.0))
+    guided = guide("mix", main, uncond, bad, weight=curve, share=0.25, interval=(0.05, 5))
+    np.testing.assert_allclose(scores(guided, 0.04), scores(main, 0.04), rtol=1e-6)
+    w = 2 + 2 * (np.log(SIGMA / 0.01) / np.log(100))
+    expected = scores(guide("mix", main, uncond, bad, weight=w, share=0.25))
+    np.testing.assert_allclose(scores(guided), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [
+        (((), ()), "0 noise levels and 0 weights"),
+        (((0.1, 0.2), (1.0,)), "2 noise levels and 1 weights; it must have as many of each"),
+        (((0.1, 0.2), (1.0, np.nan)), "weight at sigma 0.2 is .*nan.*; it must be a number, at least 0"),
+        (((0.1, 0.2), (1.0, 101.0)), "weight at sigma 0.2 is .*101.*at most 100"),
+        (((0.0, 0.2), (1.0, 1.0)), "noise level of the weight curve is .*0.*above 0"),
+        (((0.2, 0.1), (1.0, 1.0)), "must rise from knot to knot"),
+        ((("a",), (1.0,)), "must have noise levels and weights that are numbers"),
+    ],
+)
+def test_bad_weight_curves_are_refused(models, curve, message):
+    with pytest.raises(InputError, match=message):
+        guide("autoguidance", *models[:2], weight=WeightCurve(*curve))
+
+
+def test_an_unguided_curve_must_be_one(models):
+    guide("unguided", models[0], weight=WeightCurve((0.1, 1.0), (1.0, 1.0)))
+    with pytest.raises(InputError, match="without guidance it can only be 1"):
+        guide("unguided", models[0], weight=WeightCurve((0.1, 1.0), (1.0, 2.0)))
 
 
 def test_mix_is_the_papers(models):

@@ -48,6 +48,7 @@ def test_modules_import_only_from_files_above_them():
         *(
             "plotting",
             "figures",
+            "explorer.families",
             "explorer.state",
             "explorer.compute",
             "explorer.probe",

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 
 from toydiff.checks import InputError, choice, number
 from toydiff.mixture import GaussianMixture
-from toydiff.score_model import ScoreModel, check_model
+from toydiff.score_model import LARGEST_SIGMA, ScoreModel, check_model
 
 MAX_WEIGHT = 100.0
 ALL_SIGMAS = (0.0, math.inf)
@@ -74,14 +76,23 @@ class Ratio(ScoreModel):
         return self.main.truth()
 
 
+class WeightCurve(NamedTuple):
+    """w(sigma): linear in ln sigma from knot to knot, constant before the first and after the last."""
+
+    sigma: ArrayLike | Sequence[float]
+    """Noise levels of the knots, rising, [k]."""
+    weight: ArrayLike | Sequence[float]
+    """w at the knots, [k]."""
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Guided(ScoreModel):
     """log p_w = log p_main + sum_i (w_i(sigma) - 1) (log p_main - log p_i), and the same for the scores.
 
     Equation 5 of Karras et al. 2024 (arXiv 2406.02507) and, with several guides, its extension in
-    section 5. w_i(sigma) = w_i where lo < sigma <= hi (lo = 0: no lower bound) and 1 elsewhere: the interval of
-    Kynkäänniemi et al. 2024 (arXiv 2404.07724).
+    section 5. w_i(sigma) is linear in ln sigma between knots where lo < sigma <= hi (lo = 0: no lower bound), and 1
+    elsewhere: the interval of Kynkäänniemi et al. 2024 (arXiv 2404.07724). One knot is a constant weight.
 
     The convention of the weight is Karras': w = 1 is no guidance and w = 0 is the guide alone. The
     weight of Ho & Salimans 2022 (arXiv 2207.12598) is w - 1. The ODE with these scores does not sample p_w.
@@ -89,13 +100,15 @@ class Guided(ScoreModel):
     Attributes:
         main: the model that is guided.
         guides: the models that it is steered away from.
-        weights: one a guide, [len(guides)].
+        weights: of each guide at each knot, [len(guides), k].
+        knots: ln sigma of the knots, rising, [k].
         interval: (lo, hi), [2].
     """
 
     main: ScoreModel
     guides: tuple[ScoreModel, ...]
     weights: jax.Array
+    knots: jax.Array
     interval: jax.Array
 
     @property
@@ -112,7 +125,10 @@ class Guided(ScoreModel):
         """w_i(sigma), [len(guides)], at one noise level sigma []."""
         lo, hi = self.interval[0], self.interval[1]
         inside = ((sigma > lo) | (lo == 0)) & (sigma <= hi)
-        return jnp.where(inside, self.weights, jnp.ones_like(self.weights))
+        # How far sigma has come from each knot to the next, 0 to 1; equal weights then stay exactly equal.
+        passed = jnp.clip((jnp.log(sigma) - self.knots[:-1]) / jnp.diff(self.knots), 0, 1)
+        weights = self.weights[:, 0] + jnp.diff(self.weights) @ passed
+        return jnp.where(inside, weights, jnp.ones_like(weights))
 
     def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """Unnormalised log p_w at one point x [2] and one noise level sigma []."""
@@ -201,7 +217,7 @@ def guide(
     method: str,
     main: ScoreModel,
     *guides: ScoreModel,
-    weight: float | jax.Array | None = None,
+    weight: float | jax.Array | WeightCurve | None = None,
     interval: tuple[float, float] = ALL_SIGMAS,
     share: float | jax.Array = 0.5,
 ) -> Guided:
@@ -212,7 +228,8 @@ def guide(
         main: the model that is guided.
         guides: as many models as the method takes (CFG: the unconditional one; autoguidance: the bad one;
             mix: the unconditional one, then the bad one).
-        weight: w, from 0 (the guide alone) by 1 (no guidance) upwards; by default the method's.
+        weight: w, from 0 (the guide alone) by 1 (no guidance) upwards, as one number or as a curve over the noise
+            level; by default the method's.
         interval: (lo, hi): the weight is 1 outside lo < sigma <= hi.
         share: of autoguidance in the mix, from 0 to 1; other methods ignore it.
 
@@ -224,8 +241,8 @@ def guide(
         check_model(model)
     if len(guides) != len(row.guides):
         raise InputError(f"method {method!r} got {len(guides)} guide models; it takes {len(row.guides)}")
-    w = jnp.asarray(number("weight", row.weight if weight is None else weight, 0, MAX_WEIGHT), float)
-    if method == "unguided" and weight is not None and not isinstance(w, jax.core.Tracer) and w != 1:
+    curve = _curve(row.weight if weight is None else weight)
+    if method == "unguided" and weight is not None and not _is_one(curve):
         raise InputError(f"weight is {weight}; without guidance it can only be 1")
     try:
         lo, hi = interval
@@ -234,5 +251,34 @@ def guide(
     lo = number("interval lo", lo, 0)
     hi = number("interval hi", hi, lo)
     part = jnp.asarray(number("share", share, 0, 1), float)
+    knots, w = jnp.log(jnp.asarray(curve.sigma, float)), jnp.asarray(curve.weight, float)
     away, weights = row.rule(main, guides, w, part)
-    return Guided(main, tuple(away), jnp.asarray(list(weights), float), jnp.asarray([lo, hi], float))
+    stacked = jnp.asarray(list(weights), float).reshape(len(away), len(knots))
+    return Guided(main, tuple(away), stacked, knots, jnp.asarray([lo, hi], float))
+
+
+def _curve(weight: Any) -> WeightCurve:
+    """The weight as a curve, checked; one number is a curve of one knot."""
+    if not isinstance(weight, WeightCurve):
+        w = number("weight", weight, 0, MAX_WEIGHT)
+        return WeightCurve(np.ones(1), jnp.asarray(w, float)[None])
+    if any(isinstance(part, jax.core.Tracer) for part in weight):
+        return weight
+    try:
+        sigma, w = (np.asarray(part, float) for part in weight)
+    except (TypeError, ValueError):
+        raise InputError("a weight curve must have noise levels and weights that are numbers") from None
+    if sigma.ndim != 1 or sigma.shape != w.shape or not sigma.size:
+        raise InputError(
+            f"a weight curve has {sigma.size} noise levels and {w.size} weights; it must have as many of each"
+        )
+    for s, value in zip(sigma.tolist(), w.tolist(), strict=True):
+        number("noise level of the weight curve", s, 0, LARGEST_SIGMA, above=0)
+        number(f"weight at sigma {s:.3g}", value, 0, MAX_WEIGHT)
+    if not (np.diff(sigma) > 0).all():
+        raise InputError("the noise levels of a weight curve must rise from knot to knot")
+    return WeightCurve(sigma, w)
+
+
+def _is_one(curve: WeightCurve) -> bool:
+    return isinstance(curve.weight, jax.core.Tracer) or bool((np.asarray(curve.weight) == 1).all())

@@ -9,12 +9,13 @@ import jax
 import numpy as np
 
 from toydiff import datasets, metrics
-from toydiff.explorer.state import ModelChoice, State, available
-from toydiff.guidance import METHODS, Guided, guide
+from toydiff.explorer.families import available, network
+from toydiff.explorer.state import KNOTS, ModelChoice, State
+from toydiff.guidance import METHODS, Guided, WeightCurve, guide
 from toydiff.mixture import GaussianMixture
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS, Trajectory, noise_schedule, normal_schedule, sample
 from toydiff.score_model import ScoreModel
-from toydiff.zoo import load_model
+from toydiff.zoo import ModelName
 
 
 class Quality(NamedTuple):
@@ -73,14 +74,15 @@ def models_of(state: State) -> Models:
     def model(choice: Any, classes: str) -> ScoreModel:
         if choice.exact:
             return truth_of(state.distribution, classes)
-        return load_model(classes, choice.width, choice.steps, distribution=state.distribution)
+        return network(state.distribution, choice.family, ModelName(classes, choice.width, choice.steps))
 
     row, every = METHODS[state.method], datasets.all_classes(state.distribution)
     main = model(state.main, state.classes)
     # A method's guide is of all classes where the paper's is ("AB/..."), else of the class itself.
     paper_classes = [name.split("/")[0] for name in row.guides]
     guides = [model(state.guide, every if len(names) > 1 else state.classes) for names in paper_classes]
-    weight = None if state.method == "unguided" else state.weight
+    # Always a curve, so that bending it compiles nothing.
+    weight = WeightCurve(KNOTS, state.weight_curve or (state.weight,) * len(KNOTS))
     guided = guide(state.method, main, *guides, weight=weight, interval=state.interval, share=state.share)
     return Models(truth_of(state.distribution, state.classes), main, tuple(guides), guided)
 
@@ -118,11 +120,11 @@ def compile_ahead(state: State) -> Iterator[None]:
 
     Widths and methods decide what is compiled; everything else that a slider moves is traced.
     """
-    widths = available(state.distribution)[0]
-    guides = [replace(state, guide=replace(state.guide, width=width)) for width in widths]
-    mains = [replace(state, main=replace(state.main, width=width)) for width in widths]
+    widths = [[] if m.exact else available(state.distribution, m.family)[0] for m in (state.main, state.guide)]
+    mains = [replace(state, main=replace(state.main, width=width)) for width in widths[0]]
+    guides = [replace(state, guide=replace(state.guide, width=width)) for width in widths[1]]
     methods = [replace(state, method=name, weight=row.weight) for name, row in METHODS.items()]
-    pairs = [replace(other, guide=replace(state.guide, width=width)) for other in mains for width in widths]
+    pairs = [replace(other, guide=replace(state.guide, width=width)) for other in mains for width in widths[1]]
     near = [(other, quality) for quality in (QUICK, Quality.full(state)) for other in (*guides, *mains, *methods)]
     for other, quality in near + [(other, QUICK) for other in pairs]:
         guide_shape = _shape(other.guide) if METHODS[other.method].guides else None

@@ -8,7 +8,17 @@ from typing import Any
 import ipywidgets as w
 
 from toydiff import datasets
-from toydiff.explorer.state import LAYERS, PRESETS, State, available, has_networks, with_classes
+from toydiff.explorer.families import BUNDLED, available, families
+from toydiff.explorer.state import (
+    LAYERS,
+    PRESETS,
+    ModelChoice,
+    State,
+    default_models,
+    has_networks,
+    nearest,
+    with_classes,
+)
 from toydiff.guidance import METHODS
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS
 from toydiff.score_model import LARGEST_SIGMA
@@ -29,6 +39,8 @@ HELP: dict[str, str] = {
     "seed-box": "Of the noise: the same seed gives the same starting points",
     "main-width": "Units in each hidden layer of the network that is guided; the paper's has 64",
     "main-steps": "Training steps of the network that is guided, 4096 points each",
+    "main-family": "The bundled networks, or those that were trained or loaded here",
+    "guide-family": "The bundled networks, or those that were trained or loaded here",
     "main-exact": "The exact score in place of the network that is guided",
     "guide-width": "Units in each hidden layer of the network that is steered away from; the paper's has 32",
     "guide-steps": "Training steps of the network that is steered away from; the paper's has 512",
@@ -74,9 +86,16 @@ class Controls:
         widgets["classes"].options = datasets.class_choices(datasets.all_classes(state.distribution))
         for name in ("main", "guide"):
             unused = name == "guide" and not METHODS[state.method].guides
+            model = getattr(state, name)
             widgets[f"{name}-exact"].disabled = unused or not has_networks(state.distribution, state.classes)
-            for what in ("width", "steps"):
-                widgets[f"{name}-{what}"].disabled = unused or getattr(state, name).exact
+            own = families(state.distribution)
+            widgets[f"{name}-family"].options = own if model.family in own else [*own, model.family]
+            sizes = ([model.width], [model.steps]) if model.exact else available(state.distribution, model.family)
+            for what, options in zip(("width", "steps"), sizes, strict=True):
+                widgets[f"{name}-{what}"].options = options
+                widgets[f"{name}-{what}"].disabled = unused or model.exact
+            widgets[f"{name}-family"].disabled = unused or model.exact
+            widgets[f"{name}-family"].layout.display = None if own not in ([], [BUNDLED]) else "none"
         widgets["share"].disabled = state.method != "mix"
         for name in ("weight", "weight-box", "lo", "hi"):
             widgets[name].disabled = state.method == "unguided"
@@ -173,20 +192,36 @@ class Controls:
         return self._row(name, slider, lambda s: min(max(s.interval[index], SIGMA_MIN), SIGMA_MAX), change)
 
     def _model(self, name: str, title: str) -> list[w.Widget]:
-        widths, steps = available("fractal_tree")
+        def part(what: str, widget: w.Widget, change: Callable[[State, Any], ModelChoice]) -> w.Widget:
+            return self._row(
+                f"{name}-{what}",
+                widget,
+                lambda s: getattr(getattr(s, name), what),
+                lambda s, v: _with(s, name, change(s, v)),
+            )
 
-        def part(what: str, widget: w.Widget) -> w.Widget:
-            def change(state: State, value: Any) -> State:
-                return replace(state, **{name: replace(getattr(state, name), **{what: value})})
+        def size(what: str) -> w.Widget:
+            slider = w.SelectionSlider(options=[getattr(ModelChoice(), what)], description=what)
+            return part(what, slider, lambda s, v: replace(getattr(s, name), **{what: v}))
 
-            return self._row(f"{name}-{what}", widget, lambda s: getattr(getattr(s, name), what), change)
+        def change_family(state: State, family: str) -> ModelChoice:
+            model = getattr(state, name)
+            return nearest(state.distribution, family, model.width, model.steps)
 
-        sliders = [
-            part(what, w.SelectionSlider(options=options, description=what))
-            for what, options in (("width", widths), ("steps", steps))
-        ]
+        def change_exact(state: State, exact: bool) -> ModelChoice:
+            model, default = getattr(state, name), default_models(state.distribution, state.classes)
+            known = model.family in families(state.distribution)
+            return replace(model if exact or known else default[name == "guide"], exact=exact)
+
+        family = w.Dropdown(options=[BUNDLED], description="networks")
         exact = w.Checkbox(description="exact score in its place", indent=False)
-        return [w.HTML(f"<b>{title}</b>"), *sliders, part("exact", exact)]
+        return [
+            w.HTML(f"<b>{title}</b>"),
+            part("family", family, change_family),
+            size("width"),
+            size("steps"),
+            part("exact", exact, change_exact),
+        ]
 
     def _layer(self, name: str, label: str) -> w.Widget:
         def change(state: State, on: bool) -> State:
@@ -221,6 +256,10 @@ class Controls:
         if not self._filling:
             at = (self._state.view.x, self._state.view.y) if event["new"] else None
             self._on_state(replace(self._state, probe=at))
+
+
+def _with(state: State, name: str, value: Any) -> State:
+    return replace(state, **{name: value})
 
 
 def _is_rounding(widget: w.Widget, new: Any, old: Any) -> bool:

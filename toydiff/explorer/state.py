@@ -10,11 +10,11 @@ import numpy as np
 
 from toydiff import datasets
 from toydiff.checks import InputError, choice, count, number
+from toydiff.explorer.families import BUNDLED, available, families, networks
 from toydiff.guidance import MAX_WEIGHT, METHODS
 from toydiff.plotting import FULL_VIEW, ZOOM_VIEW, View
-from toydiff.sampling import STEPS
+from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS
 from toydiff.score_model import LARGEST_SIGMA
-from toydiff.zoo import SNAPSHOTS, list_models
 
 LAYERS: dict[str, str] = {
     "outlines": "class outlines",
@@ -34,14 +34,18 @@ LAYERS: dict[str, str] = {
 }
 """What can be switched on and off, with its label, from back to front."""
 
+KNOTS = tuple(np.geomspace(SIGMA_MIN, SIGMA_MAX, 13).tolist())
+"""The noise levels between which a weight that is drawn is linear in ln sigma."""
+
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A network of the zoo by width and steps of training, or the exact density in its place."""
+    """A network of a family by width and steps of training, or the exact density in its place."""
 
     width: int = 64
-    steps: int = SNAPSHOTS[-1]
+    steps: int = 4096
     exact: bool = False
+    family: str = BUNDLED
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class State:
 
     method: str = "autoguidance"
     weight: float = 3.0  # w; 1 is no guidance
+    weight_curve: tuple[float, ...] | None = None  # w at the noise levels KNOTS, in place of one w for all
     interval: tuple[float, float] = (0.0, LARGEST_SIGMA)  # the weight acts where lo < sigma <= hi
     share: float = 0.5  # of autoguidance in the mix
     distribution: str = "fractal_tree"
@@ -93,17 +98,24 @@ class State:
         if self.probe is not None:
             at = zip("xy", _numbers("probe", self.probe, 2), strict=True)
             checked["probe"] = tuple(number(f"probe {axis}", value, -100, 100) for axis, value in at)
+        if self.weight_curve is not None:
+            curve = zip(KNOTS, _numbers("weight_curve", self.weight_curve, len(KNOTS)), strict=True)
+            checked["weight_curve"] = tuple(number(f"weight at sigma {s:.3g}", w, 0, MAX_WEIGHT) for s, w in curve)
         if self.method == "unguided":
-            checked["weight"] = 1.0  # whatever it says: one picture, one state
+            checked |= {"weight": 1.0, "weight_curve": None}  # whatever it says: one picture, one state
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     def _check_model(self, name: str, model: Any) -> ModelChoice:
         if not isinstance(model, ModelChoice) or not isinstance(model.exact, bool):
             raise InputError(f"{name} is {model!r}; it must have a width, steps, and exact as true or false")
-        if not model.exact and not has_networks(self.distribution, self.classes):
+        for what in ("width", "steps"):
+            count(f"{name} {what}", getattr(model, what))
+        if model.exact:
+            return model
+        if not has_networks(self.distribution, self.classes):
             raise InputError(f"there are no networks of {self.distribution} {self.classes}: set {name} exact")
-        widths, steps = available("fractal_tree")
+        widths, steps = available(self.distribution, model.family)
         for what, value, options in (("width", model.width, widths), ("steps", model.steps, steps)):
             if value not in options:
                 listed = ", ".join(map(str, options))
@@ -130,7 +142,7 @@ class State:
         values = _known("state", values, {field.name for field in fields(cls)})
         for name in ("main", "guide"):
             if name in values:
-                values[name] = ModelChoice(**_known(name, values[name], {"width", "steps", "exact"}))
+                values[name] = ModelChoice(**_known(name, values[name], {f.name for f in fields(ModelChoice)}))
         if "view" in values:
             view = _known("view", values["view"], set(View._fields))
             values["view"] = FULL_VIEW._replace(**view)
@@ -152,24 +164,47 @@ def _numbers(name: str, values: Any, n: int) -> list[Any]:
     return list(values)
 
 
-def available(distribution: str) -> tuple[list[int], list[int]]:
-    """Widths and steps of the networks of a distribution; empty where there are only exact densities."""
-    names = [name for name in list_models(distribution) if not name.labelled]
-    return sorted({name.width for name in names}), sorted({name.steps for name in names})
-
-
 def has_networks(distribution: str, classes: str) -> bool:
     """Whether there are networks of these classes; elsewhere only exact densities."""
-    return any(name.classes == classes and not name.labelled for name in list_models(distribution))
+    return any(_teaches(distribution, family, classes) for family in families(distribution))
+
+
+def _teaches(distribution: str, family: str, classes: str) -> bool:
+    return any(name.classes == classes for name in networks(distribution, family))
+
+
+def default_models(distribution: str, classes: str, family: str | None = None) -> tuple[ModelChoice, ModelChoice]:
+    """A main model and a guide as the paper's, or as near as a family has them; exact where there are no networks.
+
+    Args:
+        distribution: what is sampled.
+        classes: likewise.
+        family: of networks; by default the first that has these classes.
+    """
+    found = [name for name in families(distribution) if _teaches(distribution, name, classes)]
+    family = family or next(iter(found), None)
+    if family is None:
+        return ModelChoice(exact=True), ModelChoice(exact=True)
+    most = available(distribution, family)[1][-1]
+    return nearest(distribution, family, 64, most), nearest(distribution, family, 32, most // 8)
+
+
+def nearest(distribution: str, family: str, width: int, steps: int) -> ModelChoice:
+    """The network of a family that is nearest, in ratio, to a width and a number of steps."""
+    widths, snapshots = available(distribution, family)
+    return ModelChoice(_nearest(widths, width), _nearest(snapshots, steps), family=family)
+
+
+def _nearest(options: Sequence[int], wanted: int) -> int:
+    return min(options, key=lambda option: abs(math.log(option / max(wanted, 1))))
 
 
 def with_classes(state: State, distribution: str, classes: str) -> State:
-    """The state with another class in view, and exact models where it has no networks."""
-    default, exact = State(), ModelChoice(exact=True)
-    main, guide = (exact, exact)
-    if has_networks(distribution, classes):
-        kept = state if has_networks(state.distribution, state.classes) else default
-        main, guide = kept.main, kept.guide
+    """The state with another class in view, and other models where these do not know it."""
+    main, guide = state.main, state.guide
+    known = distribution == state.distribution and has_networks(distribution, state.classes)
+    if not known or not (main.exact or _teaches(distribution, main.family, classes)):
+        main, guide = default_models(distribution, classes)
     view = whole_view(distribution, classes)
     return replace(state, distribution=distribution, classes=classes, main=main, guide=guide, view=view)
 

@@ -1,0 +1,114 @@
+"""The networks at hand: the bundled ones, and families that were trained or loaded while the explorer ran."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from toydiff.checks import InputError, choice
+from toydiff.denoiser import Denoiser
+from toydiff.storage import read_header
+from toydiff.training import Training
+from toydiff.zoo import ModelName, list_models, load_model, load_weights, save_model
+
+BUNDLED = "bundled"
+
+
+class Network(NamedTuple):
+    """A network that is not bundled."""
+
+    denoiser: Denoiser
+    save: Callable[[Path], object]
+    """Writes it as `toydiff.save_model` does."""
+
+
+class _Family(NamedTuple):
+    distribution: Any
+    networks: dict[ModelName, Network]
+
+
+_own: dict[str, _Family] = {}
+
+
+def families(distribution: Any) -> list[str]:
+    """The names of the families of a distribution, the bundled one first where there is one."""
+    own = [name for name, family in _own.items() if family.distribution == distribution and family.networks]
+    return [BUNDLED] * bool(list_models(distribution)) + own
+
+
+def networks(distribution: Any, family: str) -> list[ModelName]:
+    """The networks of a family, by classes, width and steps.
+
+    Raises:
+        InputError: the distribution has no such family.
+    """
+    choice("family of networks", family, families(distribution))
+    names = list_models(distribution) if family == BUNDLED else sorted(_own[family].networks)
+    return [name for name in names if not name.labelled]
+
+
+def available(distribution: Any, family: str) -> tuple[list[int], list[int]]:
+    """Widths and steps of the networks of a family."""
+    names = networks(distribution, family)
+    return sorted({name.width for name in names}), sorted({name.steps for name in names})
+
+
+def network(distribution: Any, family: str, name: ModelName) -> Denoiser:
+    """A network of a family.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    if family == BUNDLED:
+        return load_model(name.classes, name.width, name.steps, distribution=distribution)
+    return own_network(distribution, family, name).denoiser
+
+
+def own_network(distribution: Any, family: str, name: ModelName) -> Network:
+    """A network of a family that is not bundled.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    known = networks(distribution, family)
+    if name not in known:
+        of_classes = sorted({other.classes for other in known})
+        hint = f"it has {', '.join(map(str, known))}" if name.classes in of_classes else f"train {name.classes} too"
+        raise InputError(f"{family} has no network {name}: {hint}, or set it exact")
+    return _own[family].networks[name]
+
+
+def new_family(distribution: Any, kind: str = "training") -> str:
+    """An empty family under a name that was never used: a name stands for the same networks for ever."""
+    name = next(name for i in range(1, len(_own) + 2) if (name := f"{kind} {i}") not in _own)
+    _own[name] = _Family(distribution, {})
+    return name
+
+
+def add_snapshots(family: str, training: Training) -> None:
+    """Put the snapshots of a training into a family of its distribution."""
+    for width, step in training.snapshots:
+        name = ModelName(training.recipe.classes, width, step)
+        if name not in _own[family].networks:
+
+            def save(path: Path, width: int = width, step: int = step) -> None:
+                save_model(path, training, width, step)
+
+            _own[family].networks[name] = Network(training.denoiser(width, step), save)
+
+
+def load_file(path: Path, family: str | None = None) -> tuple[str, ModelName]:
+    """Put the network in a file into a family, by default a new one; the family, and the network's name in it.
+
+    Raises:
+        InputError: it is no file of weights that this version can read, it takes labels, or the family has a network of
+            this name or another distribution.
+    """
+    model, header, content = load_weights(path), read_header(path, "model"), path.read_bytes()
+    name = ModelName(model.classes, model.architecture.width, int(header["step"]))
+    if model.architecture.labels:
+        raise InputError("the network takes a label; the explorer shows those without")
+    family = new_family(model.distribution, "loaded") if family is None else family
+    if _own[family].distribution != model.distribution or name in _own[family].networks:
+        raise InputError(f"{name} does not go with the other files: load those of one training, each once")
+    _own[family].networks[name] = Network(model, lambda target: target.write_bytes(content))
+    return family, name
