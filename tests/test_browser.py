@@ -15,10 +15,11 @@ from browser import CHROMIUM, Page, chromium, run_all, served
 from PIL import Image
 
 from toydiff import METHODS, noise_schedule
-from toydiff.explorer.controls import HELP
 from toydiff.explorer.drawing import python_code
+from toydiff.explorer.help import HELP
 from toydiff.explorer.probe import probe
-from toydiff.explorer.state import LAYERS, State
+from toydiff.explorer.scene import Scene
+from toydiff.explorer.state import LAYERS
 
 # One process drives the browser: two would start everything twice.
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -92,13 +93,13 @@ def test_the_controls_change_the_picture(explorer):
     explorer.changes_picture(lambda: explorer.drag("step", ["ArrowLeft"] * 6))
     explorer.wait_for_text("sigma", re.escape(f"σ = {noise_schedule()[26]:.3g}"))
     explorer.changes_picture(explorer.find(".toydiff-play button").first.click)
-    explorer.changes_picture(lambda: explorer.select("preset", "Figure 1 (e): autoguidance"))
+    explorer.changes_picture(lambda: explorer.select("scene", "Figure 1 (e): autoguidance"))
 
 
 def test_the_numbers_follow(explorer):
-    explorer.select("preset", "Figure 1 (d): truncation")
+    explorer.select("scene", "Figure 1 (d): truncation")
     explorer.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.0[4-9]\d")
-    explorer.select("preset", "Figure 1 (e): autoguidance")
+    explorer.select("scene", "Figure 1 (e): autoguidance")
     explorer.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.[67]\d\d")
     explorer.page.wait_for_function("() => !document.querySelector('.toydiff-stale')", timeout=20_000)
     assert explorer.find(".toydiff-curve").bounding_box()["height"] > 100
@@ -148,18 +149,18 @@ def test_each_layer_switches_on_and_off(lab):
             continue  # another colour of the samples: they are hidden last
         lab.changes_picture(lambda layer=layer: lab.click(f"layer-{layer} input"))
     lab.tab("Guidance")
-    lab.changes_picture(lambda: lab.select("preset", "Figure 1 (c): CFG"))
+    lab.changes_picture(lambda: lab.select("scene", "Figure 1 (c): CFG"))
     lab.tab("Layers")
     lab.changes_picture(lambda: lab.click("layer-outliers input"))
     lab.tab("Guidance")
-    lab.changes_picture(lambda: lab.select("preset", "Figure 1 (e): autoguidance"))
+    lab.changes_picture(lambda: lab.select("scene", "Figure 1 (e): autoguidance"))
 
 
 def test_exact_scores_and_other_distributions(lab):
     lab.changes_picture(lambda: lab.click("guide-exact input"))
     lab.changes_picture(lambda: lab.select("classes", "B"))
     lab.changes_picture(lambda: lab.select("distribution", "three_gaussians"))
-    lab.changes_picture(lambda: lab.select("preset", "Figure 1 (e): autoguidance"))
+    lab.changes_picture(lambda: lab.select("scene", "Figure 1 (e): autoguidance"))
 
 
 def test_the_probe_says_what_the_python_api_says(lab):
@@ -172,33 +173,33 @@ def test_the_probe_says_what_the_python_api_says(lab):
         lambda: lab.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"], steps=4)
     )
     lab.page.mouse.up()
-    lab.tab("Take it along")
+    lab.tab("Take along")
     lab.click("button-state")
     text = lab.find(".toydiff-text textarea")
     lab.page.wait_for_function("() => document.querySelector('.toydiff-text textarea').value.includes('probe')")
-    seen = probe(State.from_json(text.input_value()))
+    seen = probe(Scene.from_json(text.input_value()).state)
     assert seen.x == pytest.approx((0.3 + 0.4 * 1.2, 0.3 + 0.2 * 1.2), abs=0.02)
     lab.wait_for_text("probe", re.escape(f"w* = {seen.best_weight:.2f}"))
     for name, arrow in seen.arrows.items():
         lab.wait_for_text("probe", re.escape(f"{name}{arrow.length:.3f}{arrow.angle:.0f}°"))
     lab.tab("Guidance")
     lab.changes_picture(lambda: lab.click("probing"))
-    lab.changes_picture(lambda: lab.select("preset", "Figure 1 (e): autoguidance"))
+    lab.changes_picture(lambda: lab.select("scene", "Figure 1 (e): autoguidance"))
 
 
 def test_state_code_and_pictures_can_be_taken_along(explorer, tmp_path):
-    explorer.changes_picture(lambda: explorer.select("preset", "Figure 1 (c): CFG"))
-    explorer.tab("Take it along")
+    explorer.changes_picture(lambda: explorer.select("scene", "Figure 1 (c): CFG"))
+    explorer.tab("Take along")
     in_lab = "/doc/" in explorer.page.url
     text = explorer.find(".toydiff-text textarea")
     starts = "word => document.querySelector('.toydiff-text textarea').value.startsWith(word)"
     explorer.click("button-state")
     explorer.page.wait_for_function(starts, arg="{")
     state = text.input_value()
-    assert json.loads(state)["method"] == "cfg"
+    assert json.loads(state)["panels"][0]["method"] == "cfg"
     explorer.click("button-python")
     explorer.page.wait_for_function(starts, arg="from")
-    assert text.input_value() == python_code(State.from_json(state))
+    assert text.input_value() == python_code(*Scene.from_json(state).panels)
     if in_lab:  # once is enough
         subprocess.run([sys.executable, "-c", text.input_value()], cwd=tmp_path, check=True)
         assert (tmp_path / "toydiff.png").stat().st_size > 10_000
@@ -220,7 +221,7 @@ def test_state_code_and_pictures_can_be_taken_along(explorer, tmp_path):
     restore('{"weight": NaN}')
     explorer.wait_for_text("error", "weight is nan; it must be a number, at least 0 and at most 100")
     explorer.tab("Guidance")
-    explorer.changes_picture(lambda: explorer.select("preset", "Figure 1 (e): autoguidance"))
+    explorer.changes_picture(lambda: explorer.select("scene", "Figure 1 (e): autoguidance"))
 
 
 def test_what_is_no_number_is_refused_with_a_message(explorer):

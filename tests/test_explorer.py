@@ -56,7 +56,10 @@ def test_left_out_fields_have_their_defaults():
         ('{"main": {"width": 999}}', "no network with main width 999"),
         ('{"main": {"family": "training 7"}}', "unknown family of networks 'training 7'; there are bundled"),
         ('{"weight_curve": [1, 2]}', r"weight_curve is \[1, 2\]; it must be 13 numbers"),
-        ('{"weight_curve": [1,1,1,1,1,1,1,1,1,1,1,1,NaN]}', "weight at sigma 5 is nan; it must be a number, at least 0"),
+        (
+            '{"weight_curve": [1,1,1,1,1,1,1,1,1,1,1,1,NaN]}',
+            "weight at sigma 5 is nan; it must be a number, at least 0",
+        ),
         ('{"guide": {"exact": true, "steps": null}}', "guide steps is None; it must be a whole number"),
         ('{"main": 3}', "main is 3"),
         ('{"main": {"width": 7}}', "no network with main width 7; there are 8, 16, 32, 64, 128"),
@@ -192,7 +195,7 @@ def test_the_curve_runs_over_the_weight():
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_pictures_are_saved_in_each_format(kind):
-    content = drawing.picture_bytes(State(points=200, layers=("outlines", "samples")), kind)
+    content = drawing.picture_bytes(kind, State(points=200, layers=("outlines", "samples")))
     assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
 
 
@@ -201,9 +204,9 @@ def test_copied_code_runs_as_pasted_and_makes_the_picture(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     scope = {}
     exec(drawing.python_code(state), scope)
-    assert scope["state"] == state
+    assert scope["states"] == [state]
     np.testing.assert_array_equal(
-        pixels((tmp_path / "toydiff.png").read_bytes()), pixels(drawing.picture_bytes(state, "png"))
+        pixels((tmp_path / "toydiff.png").read_bytes()), pixels(drawing.picture_bytes("png", state))
     )
 
 
@@ -211,10 +214,11 @@ def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
     """The race of a state with the end of the wait, at every attempt."""
     import threading
 
+    from toydiff.explorer.scene import Scene
     from toydiff.explorer.worker import Worker
 
     drawn, last = [], threading.Event()
-    worker = Worker(lambda state, content, full: worker.acknowledge(), lambda state: iter(()), drawn.append)
+    worker = Worker(lambda panel, state, content, full: worker.acknowledge(), lambda scene: iter(()), drawn.append)
     first, second = State(points=50, layers=("outlines",)), State(points=50, layers=())
 
     class Arrived(threading.Event):
@@ -224,15 +228,16 @@ def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
             happened = super().wait(timeout)
             if not happened and not last.is_set():
                 last.set()
-                worker.submit(second)
+                worker.submit(Scene((second,)))
             return happened
 
     rendered = []
-    render = worker._renderer.render
-    worker._renderer.render = lambda state, quality: rendered.append(state) or render(state, quality)
+    worker._renderers.append(Renderer())
+    render = worker._renderers[0].render
+    worker._renderers[0].render = lambda state, quality: rendered.append(state) or render(state, quality)
     worker._arrived.set()  # leave the wait on the old event
     worker._arrived = Arrived()
-    worker.submit(first)
+    worker.submit(Scene((first,)))
     assert last.wait(60)
     for _ in range(200):
         if second in rendered:

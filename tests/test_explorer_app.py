@@ -6,9 +6,12 @@ import pytest
 
 from toydiff import METHODS
 from toydiff.explorer import compute
-from toydiff.explorer.app import Explorer, _legend
-from toydiff.explorer.controls import HELP, Controls
+from toydiff.explorer.app import Explorer
+from toydiff.explorer.controls import Controls
+from toydiff.explorer.help import HELP
+from toydiff.explorer.scene import Scene
 from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State
+from toydiff.explorer.views import legend
 from toydiff.plotting import FULL_VIEW
 
 
@@ -55,7 +58,6 @@ def listener():
         ("classes", "B", {"classes": "B", "main": ModelChoice(exact=True), "guide": ModelChoice(exact=True)}),
         ("distribution", "three_gaussians", {"distribution": "three_gaussians", "main": ModelChoice(exact=True)}),
         ("step", 20, {"step": 20}),
-        ("preset", "Figure 1 (d): truncation", {"method": "truncation", "weight": 1.4}),
         ("layer-ratio", True, {"layers": ("outlines", "samples", "outliers", "ratio")}),
         ("layer-samples", False, {"layers": ("outlines", "outliers")}),
     ],
@@ -74,7 +76,7 @@ def test_the_mix_has_a_share(listener):
 
 def test_every_control_is_described():
     controls = Controls(State(), lambda state: None, lambda error: None)
-    assert set(HELP) == {*controls._rows, "play", "probing"}
+    assert set(HELP) == {*controls.parts(), "scene", "compare"}
 
 
 @pytest.mark.parametrize("state", [State(weight=20.0, seed=3), *PRESETS.values()])
@@ -152,7 +154,7 @@ def test_an_error_is_shown_and_the_explorer_goes_on(explorer, monkeypatch):
 
 
 def test_a_message_that_makes_no_sense_is_shown(explorer):
-    explorer._on_pointer(None, {"zoom": "far"}, None)
+    explorer._on_pointer(0, None, {"zoom": "far"}, None)
     assert "toydiff-error" in explorer.message.value
 
 
@@ -185,8 +187,8 @@ def test_what_a_method_does_not_use_is_switched_off(listener):
 
 def test_the_legend_names_what_is_drawn():
     layers = ("samples", "ratio", "arrows_guide")
-    assert "ratio" in _legend(State(layers=layers))
-    assert "ratio" not in _legend(State(method="unguided", layers=layers))
+    assert "ratio" in legend(Scene((State(layers=layers),)))
+    assert "ratio" not in legend(Scene((State(method="unguided", layers=layers),)))
     assert State(method="unguided", weight=7).weight == 1.0
 
 
@@ -207,13 +209,13 @@ def test_a_state_that_cannot_be_shown_changes_nothing(explorer, monkeypatch):
 
 
 def test_a_download_goes_when_the_picture_changes(explorer):
-    explorer.download.value = "download"
+    explorer.keep.download.value = "download"
     explorer.set(State(points=200, weight=2.0))
-    assert not explorer.download.value
+    assert not explorer.keep.download.value
 
 
 def test_a_question_is_answered(explorer, monkeypatch):
     sent = []
     monkeypatch.setattr(explorer.picture, "send", sent.append)
-    explorer._on_pointer(None, {"ask": 5}, None)
+    explorer._on_pointer(0, None, {"ask": 5}, None)
     assert sent == [{"answer": 5}]

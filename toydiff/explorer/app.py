@@ -1,227 +1,238 @@
-"""The explorer: its controls beside the views of what `compute` and `drawing` make of a state."""
+"""The explorer: its controls beside the views of what `compute` and `drawing` make of a scene."""
 
-import base64
 import html
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import ipywidgets as w
 import numpy as np
-from matplotlib.figure import Figure
 
 from toydiff.checks import InputError
 from toydiff.compiled import keep_compiled
-from toydiff.explorer import compute, drawing
-from toydiff.explorer.controls import HELP, Controls
+from toydiff.explorer import compute, drawing, views
+from toydiff.explorer.controls import Controls
+from toydiff.explorer.help import HELP
 from toydiff.explorer.picture import Picture
-from toydiff.explorer.probe import Probe, probe
-from toydiff.explorer.state import LAYERS, State, pan, reset_view, zoom
+from toydiff.explorer.probe import probe
+from toydiff.explorer.scene import SCENES, Scene
+from toydiff.explorer.state import State, pan, reset_view, zoom
+from toydiff.explorer.take_along import TakeAlong
 from toydiff.explorer.worker import Worker
-from toydiff.guidance import METHODS
-from toydiff.metrics import METRICS
-from toydiff.plotting import OUTLIER
 from toydiff.sampling import noise_schedule
-
-MIME = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 
 
 class Explorer(w.HBox):
-    """Drag the weight and the capacity, and watch; `state` is what is set."""
+    """Drag the weight and the capacity, and watch; `scene` is what is shown, `state` what the controls are set to."""
 
-    def __init__(self, state: State | None = None):
-        """Show `state`, by default autoguidance as in Figure 1 of the paper."""
+    def __init__(self, scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] = SCENES):
+        """Show `scene`, by default autoguidance as in Figure 1 of the paper; `scenes` stand in the menu."""
         keep_compiled()
-        self.state = State() if state is None else state
-        self.picture = Picture(help=HELP)
-        self.message, self.legend, self.numbers, self.sigma = w.HTML(), w.HTML(), w.HTML(), w.HTML()
-        self.download = w.HTML()
+        self.scene = scene if isinstance(scene, Scene) else Scene((scene or State(),))
+        self.scenes = dict(scenes)
+        self.message, self.banner, self.legend, self.numbers = w.HTML(), w.HTML(), w.HTML(), w.HTML()
+        self.sigma, self.probe = w.HTML(), w.HTML()
         self.curve = w.Image(format="svg+xml", layout=w.Layout(display="none"))
-        self.curve.add_class("toydiff-curve")
-        self.controls = Controls(self.state, self.set, self._show_error)
-        tabs = w.Tab(
-            [self.controls.guidance, self.controls.layers, self._take_along()],
-            titles=("Guidance", "Layers", "Take it along"),
-        )
-        tabs.add_class("toydiff-controls")
-        self.probe = w.HTML()
-        w.link((self.controls.probing, "value"), (self.picture, "probing"))
-        middle = w.VBox([self.message, self.picture, self.controls.time])
-        middle.add_class("toydiff-middle")
-        self.measured = w.VBox([self.numbers, self.curve])
-        self.message.add_class("toydiff-message")
-        side = w.VBox([self.sigma, self.legend, self.probe, self.measured])
-        side.add_class("toydiff-side")
-        super().__init__([tabs, middle, side])
-        self.add_class("toydiff-explorer")
-        self.worker = Worker(self._show_picture, self._show_numbers, self._show_error)
-        self.picture.on_msg(self._on_pointer)
-        self.set(self.state)
+        self.pictures: list[Picture] = []
+        self.grid = w.Box()
+        self._finished: Scene | None = None  # the scene whose pictures are all there in full
+        self.controls = Controls(self.scene.state, self.set, self.complain)
+        self.menu = w.Dropdown()
+        self.menu.observe(self._on_menu, "value")
+        self.keep = TakeAlong(self)
+        self._lay_out()
+        self.worker = Worker(self._show_picture, self._show_numbers, self.complain)
+        self.fill_menu()
+        self.show(self.scene)
+
+    @property
+    def state(self) -> State:
+        """The state of the active panel."""
+        return self.scene.state
+
+    @property
+    def picture(self) -> Picture:
+        """The picture of the active panel."""
+        return self.pictures[self.scene.active]
 
     def set(self, state: State) -> None:
-        """Show another state, controls and all; a message of before goes."""
+        """Show another state in the active panel; what is linked follows in the others."""
+        self.show(self.scene.with_state(state))
+
+    def show(self, scene: Scene) -> None:
+        """Show another scene, controls and all; a message of before goes."""
         try:
-            self.controls.fill(state)
+            self.controls.fill(scene.state)
         except Exception:
-            self.controls.fill(self.state)
+            self.controls.fill(self.scene.state)
             raise
-        self.state = state
-        self.message.value = self.download.value = ""
-        self.sigma.value = f"<div class='toydiff-sigma'>noise level σ = {noise_schedule()[state.step]:.3g}</div>"
-        self.legend.value = _legend(state)
+        self.scene = scene
+        self._fill_grid()
+        self._hide()
+        self.menu.value = next((name for name, other in self.scenes.items() if other == scene), "")
+        self.message.value = self.keep.download.value = ""
+        self.banner.value = views.banner(scene)
+        self.sigma.value = f"<div class='toydiff-sigma'>noise level σ = {noise_schedule()[scene.state.step]:.3g}</div>"
+        self.legend.value = views.legend(scene)
         self.measured.add_class("toydiff-stale")  # until the numbers have followed
-        self.worker.submit(state)
+        self.worker.submit(scene)
+
+    def fill_menu(self) -> None:
+        """Bring the menu to the scenes that there are."""
+        self.menu.options = [("scene …", ""), *((name, name) for name in self.scenes)]
+
+    def complain(self, error: Exception) -> None:
+        """Say what went wrong."""
+        what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        self.message.value = f"<div class='toydiff-error' role='alert'>{html.escape(what)}</div>"
+
+    def say(self, text: str) -> None:
+        """Say what was done."""
+        self.message.value = f"<div class='toydiff-note' role='status'>{html.escape(text)}</div>"
+
+    def attempt(self, act: Callable[[], object]) -> None:
+        """Do something for a callback, where an exception would otherwise only be logged."""
+        try:
+            act()
+        except Exception as error:
+            self.complain(error)
 
     def close(self) -> None:
         """End the worker with the widget."""
         self.worker.close()
         super().close()
 
-    def _take_along(self) -> w.Widget:
-        text = w.Textarea(placeholder="Paste a state here, then press Restore", tooltip="A state as JSON, or Python")
-        text.add_class("toydiff-text")
+    def _lay_out(self) -> None:
+        add = w.Button(description="compare", tooltip="Another picture beside this one, from the same noise")
+        add.layout = w.Layout(width="auto", flex="0 0 auto")
+        add.on_click(lambda _: self.attempt(lambda: self.show(self.scene.with_panel())))
+        self.controls.time.children = [*self.controls.time.children, add]
+        guidance = w.VBox([self.menu, self.controls.guidance])
+        self.tabs = w.Tab([guidance, self.controls.layers, self.keep], titles=("Guidance", "Layers", "Take along"))
+        middle = w.VBox([self.banner, self.message, self.grid, self.controls.time])
+        self.measured = w.VBox([self.numbers, self.curve])
+        side = w.VBox([self.sigma, self.legend, self.probe, self.measured])
+        self._parts: dict[str, w.Widget] = self.controls.parts() | {
+            "scene": self.menu,
+            "compare": add,
+            "numbers": self.numbers,
+            "curve": self.curve,
+            "legend": self.legend,
+            "noise": self.controls.time,
+            "tabs": self.tabs,
+            "guidance": guidance,
+            "layers": self.controls.layers,
+            "take-along": self.keep,
+        }
+        for name, part in self._parts.items():
+            part.add_class(f"toydiff-{name}")
+        for name, part in {"message": self.message, "scene-title": self.banner, "grid": self.grid}.items():
+            part.add_class(f"toydiff-{name}")
+        for name, part in {"controls": self.tabs, "middle": middle, "side": side}.items():
+            part.add_class(f"toydiff-{name}")
+        w.HBox.__init__(self, [self.tabs, middle, side])
+        self.add_class("toydiff-explorer")
 
-        def button(label: str, tooltip: str, act: Callable[[], None]) -> w.Button:
-            widget = w.Button(description=label, tooltip=tooltip, layout=w.Layout(width="auto"))
-            widget.add_class(f"toydiff-button-{label.lower()}")
+    def _fill_grid(self) -> None:
+        panels = self.scene.panels
+        while len(self.pictures) < len(panels):
+            picture = Picture(help=HELP)
+            w.link((self.controls.probing, "value"), (picture, "probing"))
+            picture.on_msg(partial(self._on_pointer, len(self.pictures)))
+            self.pictures.append(picture)
+        for i, state in enumerate(panels):
+            picture = self.pictures[i]
+            picture.comparing, picture.active = len(panels) > 1, i == self.scene.active
+            picture.caption = f"{i + 1}  {drawing.caption(state)}"
+        if len(self.grid.children) != len(panels):
+            self.grid.children = self.pictures[: len(panels)]
+            for n in range(1, 5):
+                (self.grid.add_class if n == len(panels) else self.grid.remove_class)(f"toydiff-grid-{n}")
 
-            def on_click(_: Any) -> None:
-                try:
-                    act()
-                except Exception as error:
-                    self._show_error(error)
+    def _hide(self) -> None:
+        for name, part in self._parts.items():
+            (part.add_class if name in self.scene.hidden else part.remove_class)("toydiff-hidden")
 
-            widget.on_click(on_click)
-            return widget
+    def _on_menu(self, event: Any) -> None:
+        name = event["new"]
+        if name and self.scenes[name] != self.scene:
+            self.attempt(lambda: self.show(self.scenes[name]))
 
-        def save(kind: str) -> None:
-            content = base64.b64encode(drawing.picture_bytes(self.state, kind)).decode()
-            self.download.value = (
-                f'<a class="toydiff-download" download="toydiff.{kind}" href="data:{MIME[kind]};base64,{content}">'
-                f"download toydiff.{kind}</a>"
-            )
+    def _on_pointer(self, panel: int, _: Any, content: dict[str, Any], __: Any) -> None:
+        self.attempt(lambda: self._move(panel, content))
 
-        states = [
-            button("State", "Put the state into the box", lambda: setattr(text, "value", self.state.to_json())),
-            button("Restore", "Show the state that is in the box", lambda: self.set(State.from_json(text.value))),
-            button(
-                "Python",
-                "Put the Python that makes exactly this picture into the box",
-                lambda: setattr(text, "value", drawing.python_code(self.state)),
-            ),
-        ]
-        pictures = [button(kind.upper(), f"The picture as {kind.upper()}", partial(save, kind)) for kind in MIME]
-        return w.VBox([w.HBox(states), text, w.HBox(pictures), self.download])
-
-    def _on_pointer(self, _: Any, content: dict[str, Any], __: Any) -> None:
-        try:
-            self._move_view(content)
-        except Exception as error:  # in a callback it would otherwise only be logged
-            self._show_error(error)
-
-    def _move_view(self, content: dict[str, Any]) -> None:
+    def _move(self, panel: int, content: dict[str, Any]) -> None:
         view = self.state.view
+
+        def at(position: list[float]) -> tuple[float, float]:
+            return view.x + view.half_width * position[0], view.y + view.half_width * position[1]
+
         if "shown" in content:
             self.worker.acknowledge()
         elif "ask" in content:
-            self.picture.send({"answer": content["ask"]})
+            self.pictures[panel].send({"answer": content["ask"]})
+        elif "choose" in content:
+            self.show(replace(self.scene, active=panel))
+        elif "close" in content:
+            self.show(self.scene.without_panel(panel))
+        elif "hover" in content:
+            self._mark(panel, content["hover"] and at(content["hover"]))
         elif "zoom" in content:
-            x, y = (c + view.half_width * content[axis] for c, axis in ((view.x, "x"), (view.y, "y")))
-            self.set(zoom(self.state, content["zoom"], x, y))
+            self.set(zoom(self.state, content["zoom"], *at([content["x"], content["y"]])))
         elif "probe" in content:
-            x, y = (c + view.half_width * d for c, d in zip((view.x, view.y), content["probe"], strict=True))
-            self.set(replace(self.state, probe=(x, y)))
+            self.set(replace(self.state, probe=at(content["probe"])))
         elif "pan" in content:
             self.set(pan(self.state, *(view.half_width * d for d in content["pan"])))
         elif "reset" in content:
             self.set(reset_view(self.state))
 
+    def _mark(self, panel: int, at: tuple[float, float] | None) -> None:
+        """Ring the sample nearest to the pointer in all pictures; it starts from the same noise."""
+        scene, view = self.scene, self.state.view
+        if at is not None and scene is not self._finished:
+            return  # the points under the pointer are not those that are drawn in full
+        marks: list[Any] = [None] * len(scene.panels)
+        if at is not None:
+            places = compute.same_sample(scene.panels, panel, *at)
+            marks = ((places - [view.x, view.y]) / view.half_width).tolist()
+        for picture, mark in zip(self.pictures, marks, strict=False):
+            picture.send({"mark": mark})
+
     # What comes back, on the worker's thread.
 
-    def _show_picture(self, state: State, content: bytes, full: bool) -> None:
-        self.probe.value = _probe_table(probe(state))
-        with self.picture.hold_sync():
-            self.picture.image, self.picture.full = content, full
-            self.picture.frame += 1
+    def _show_picture(self, panel: int, state: State, content: bytes, full: bool) -> None:
+        self.probe.value = views.probe_table([probe(state) for state in self.scene.panels], self.scene.active)
+        picture = self.pictures[panel]
+        with picture.hold_sync():
+            picture.image, picture.full = content, full
+            picture.frame += 1
 
-    def _show_numbers(self, state: State) -> Iterator[None]:
-        self.numbers.value = _table(state, compute.measure(state, compute.Quality.full(state)))
-        yield
-        if state.method == "unguided":
+    def _show_numbers(self, scene: Scene) -> Iterator[None]:
+        self._finished = scene
+        scores = []
+        for state in scene.panels:
+            scores.append(compute.measure(state, compute.Quality.full(state)))
+            yield
+        self.numbers.value = views.numbers_table(scene, scores)
+        if scene.state.method == "unguided":
             self.curve.layout.display = "none"
         else:
             values = []
-            for point in compute.curve(state):
+            for point in compute.curve(scene.state):
                 values.append(point)
                 yield
-            self.curve.value = _curve_picture(state, np.array(values))
+            self.curve.value = views.curve_picture(scene.state, np.array(values), scores[scene.active])
             self.curve.layout.display = None
-        if state is self.state:
+        if scene is self.scene:
             self.measured.remove_class("toydiff-stale")
 
-    def _show_error(self, error: Exception) -> None:
-        what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        self.message.value = f"<div class='toydiff-error' role='alert'>{html.escape(what)}</div>"
 
+def explore(scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] = SCENES) -> Explorer:
+    """The explorer as a widget, for any notebook.
 
-def _legend(state: State) -> str:
-    """The layers that are on, each with its colour."""
-    absent = () if METHODS[state.method].guides else drawing.OF_THE_GUIDE
-    colours = {name: drawing.COLOURS[name] for name in state.layers if name in drawing.COLOURS and name not in absent}
-    rows = [(colour, LAYERS[name]) for name, colour in colours.items()]
-    if "rescue" in state.layers:
-        rows += [(drawing.RESCUED, "rescued by guidance"), (OUTLIER, "lost by guidance"), (drawing.KEPT, "neither")]
-    swatches = (f"<span><i style='background:{colour}'></i>{label}</span>" for colour, label in rows)
-    return f"<div class='toydiff-legend'>{''.join(swatches)}</div>"
-
-
-def _probe_table(seen: Probe | None) -> str:
-    """The scores at the probed point, and the weight that would be best there."""
-    if seen is None:
-        return ""
-    rows = "".join(
-        f"<tr><td><i style='background:{drawing.PROBE_COLOURS[name]}'></i>{name}</td><td>{arrow.length:.3f}</td>"
-        f"<td>{'–' if np.isnan(arrow.angle) else f'{arrow.angle:.0f}°'}</td></tr>"
-        for name, arrow in seen.arrows.items()
-    )
-    head = "<tr><th>σ² score at the probe</th><th>length</th><th>to exact</th></tr>"
-    best = "–" if seen.best_weight is None else f"<b>{seen.best_weight:.2f}</b>"
-    foot = f"<tr><td>best weight here</td><td colspan='2'>w* = {best}</td></tr>"
-    return f"<table class='toydiff-numbers toydiff-probe'>{head}{rows}{foot}</table>"
-
-
-def _table(state: State, scores: dict[str, Any]) -> str:
-    """The numbers, each beside that of exact samples."""
-    titles = {name: row.title for name, row in METRICS.items()} | {"class_leakage": "nearer to the other class"}
-    rows = "".join(
-        f"<tr><td>{titles[name]}</td><td><b>{value:.3f}</b></td><td>{exact:.3f}</td></tr>"
-        for name, (value, exact) in scores.items()
-    )
-    head = f"<tr><th>{state.points:,} samples</th><th>here</th><th>exact</th></tr>"
-    return f"<table class='toydiff-numbers'>{head}{rows}</table>"
-
-
-def _curve_picture(state: State, values: np.ndarray) -> bytes:
-    """Outlier rate and branch coverage over w, with a mark at the present w."""
-    figure = Figure(figsize=(4, 2.9), layout="constrained")
-    left = figure.subplots()
-    right = left.twinx()
-    left.plot(compute.CURVE_WEIGHTS, 100 * values[:, 0], color=OUTLIER, marker="o", markersize=4)
-    right.plot(compute.CURVE_WEIGHTS, 100 * values[:, 1], color=drawing.INK, marker="s", markersize=4, linestyle="--")
-    at = min(state.weight, compute.CURVE_WEIGHTS[-1])
-    left.axvline(at, color="#777777", linewidth=1.5)
-    left.set(ylim=(0, None))
-    left.set_xlabel("weight w", fontsize=12)
-    left.set_ylabel("outliers, %  (●)", color=OUTLIER, fontsize=12)
-    right.set_ylabel("branches kept, %  (■)", fontsize=12)
-    right.set(ylim=(0, 105))
-    content = io.BytesIO()
-    figure.savefig(content, format="svg")
-    return content.getvalue()
-
-
-def explore(state: State | None = None) -> Explorer:
-    """The explorer as a widget, for any notebook; `state` is what it shows first."""
-    return Explorer(state)
+    Args:
+        scene: what it shows first: a `State`, or a `Scene` of one to four panels with a title and a question.
+        scenes: what stands in its menu, by name; by default the paper's figures and comparisons.
+    """
+    return Explorer(scene, scenes=scenes)

@@ -1,6 +1,6 @@
 """From a state to arrays, numbers and pictures; no widget is imported here."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -98,7 +98,7 @@ def trajectory(state: State, quality: Quality) -> Trajectory:
     return _trajectory(sampling_part(state), quality._replace(resolution=0))
 
 
-@lru_cache(maxsize=12)
+@lru_cache(maxsize=16)
 def _trajectory(state: State, quality: Quality) -> Trajectory:
     return _sample(state, quality)
 
@@ -180,11 +180,23 @@ SHOWN_METRICS = ("outlier_rate_0.001", "branch_coverage", "median_log_density", 
 
 def measure(state: State, quality: Quality, names: Iterable[str] = SHOWN_METRICS) -> dict[str, metrics.Score]:
     """Metrics of the samples, each beside its floor; with the class leakage where there are other classes."""
-    samples = metrics.Scored(trajectory(state, quality).samples, reference_of(state.distribution, state.classes))
-    floor = _floor(state.distribution, state.classes, quality.points)
+    return _measure(state, trajectory(state, quality).samples, names)
+
+
+def _measure(state: State, points: jax.Array, names: Iterable[str]) -> dict[str, metrics.Score]:
+    samples = metrics.Scored(points, reference_of(state.distribution, state.classes))
+    floor = _floor(state.distribution, state.classes, len(points))
     rows = _metric_rows(state.distribution, state.classes)
     wanted = [name for name in rows if name in names or name == "class_leakage"]
     return {name: metrics.Score(rows[name](samples), floor[name]) for name in wanted}
+
+
+def same_sample(states: Sequence[State], panel: int, x: float, y: float) -> np.ndarray:
+    """Where the sample nearest to (x, y) in one panel stands in all, [panels, 2]: they start from the same noise."""
+    qualities = [Quality.full(state) for state in states]
+    now = [np.asarray(trajectory(s, q).x[step_in(s, q)]) for s, q in zip(states, qualities, strict=True)]
+    i = np.square(now[panel] - np.array([x, y], np.float32)).sum(1).argmin()
+    return np.stack([points[i] for points in now])
 
 
 def _metric_rows(distribution: str, classes: str) -> dict[str, Callable[[metrics.Scored], float]]:
@@ -209,11 +221,11 @@ CURVE_WEIGHTS = tuple(np.linspace(0, 5, 11).tolist())
 def curve(state: State) -> Iterator[tuple[float, float]]:
     """Outlier rate and branch coverage at each of `CURVE_WEIGHTS`, of 2048 samples; one at a time, and kept."""
     state = sampling_part(state)
-    return (_curve_point(replace(state, weight=w)) for w in CURVE_WEIGHTS)
+    return (_curve_point(replace(state, weight=w, weight_curve=None)) for w in CURVE_WEIGHTS)
 
 
 @lru_cache(maxsize=256)
 def _curve_point(state: State) -> tuple[float, float]:
-    scores = measure(state, CURVE, SHOWN_METRICS[:2])
+    scores = _measure(state, _sample(state, CURVE).samples, SHOWN_METRICS[:2])
     outlier_rate, coverage = (scores[name].value for name in SHOWN_METRICS[:2])
     return outlier_rate, coverage

@@ -11,7 +11,6 @@ from toydiff import datasets
 from toydiff.explorer.families import BUNDLED, available, families
 from toydiff.explorer.state import (
     LAYERS,
-    PRESETS,
     ModelChoice,
     State,
     default_models,
@@ -25,31 +24,6 @@ from toydiff.score_model import LARGEST_SIGMA
 
 SLIDER_WEIGHT = 8.0
 """The slider ends here; the box beside it takes larger weights."""
-
-HELP: dict[str, str] = {
-    "preset": "A view of the paper",
-    "method": "What the samples are steered away from",
-    "weight": "w = 1: no guidance; w = 0: the guide alone; above 1: away from the guide (Karras' convention)",
-    "weight-box": "The weight as a number, from 0 to 100",
-    "lo": "Guidance acts where lo < σ ≤ hi only; at its left end the slider sets no lower bound",
-    "hi": "Guidance acts where lo < σ ≤ hi only; at its right end the slider sets no upper bound",
-    "share": "Of autoguidance in its mix with classifier-free guidance",
-    "distribution": "The exact distribution that the samples should follow",
-    "classes": "What is sampled: one class, or both (AB)",
-    "seed-box": "Of the noise: the same seed gives the same starting points",
-    "main-width": "Units in each hidden layer of the network that is guided; the paper's has 64",
-    "main-steps": "Training steps of the network that is guided, 4096 points each",
-    "main-family": "The bundled networks, or those that were trained or loaded here",
-    "guide-family": "The bundled networks, or those that were trained or loaded here",
-    "main-exact": "The exact score in place of the network that is guided",
-    "guide-width": "Units in each hidden layer of the network that is steered away from; the paper's has 32",
-    "guide-steps": "Training steps of the network that is steered away from; the paper's has 512",
-    "guide-exact": "The exact score in place of the network that is steered away from",
-    "step": "The noise level: points, densities and arrows move together from noise to data",
-    "probing": "Look at one point: drag it over the picture. Scores there, the best weight, the paths that start there",
-    "play": "Play the sampling from noise to data; the keys beside it stop and repeat",
-} | {f"layer-{name}": f"Show or hide: {label}" for name, label in LAYERS.items()}
-"""What the pointer says over each control."""
 
 
 class Controls:
@@ -69,6 +43,11 @@ class Controls:
         self.layers = w.VBox([self._layer(name, label) for name, label in LAYERS.items()])
         self.time = self._time()
         self.fill(state)
+
+    def parts(self) -> dict[str, w.Widget]:
+        """The controls by name, as in the help texts."""
+        rows = {name: widget for name, (widget, _) in self._rows.items()}
+        return rows | {"play": self.play, "probing": self.probing}
 
     def fill(self, state: State) -> None:
         """Bring every control to the state, without hearing them."""
@@ -136,7 +115,6 @@ class Controls:
         )
 
     def _method(self) -> list[w.Widget]:
-        presets = w.Dropdown(options=[("preset …", ""), *((n, n) for n in PRESETS)])
         slider = w.FloatSlider(min=0, max=SLIDER_WEIGHT, step=0.05, description="weight w", readout=False)
         slider.layout.flex = "1 1 auto"
         share = w.FloatSlider(min=0, max=1, step=0.01, description="share")
@@ -144,7 +122,6 @@ class Controls:
         distributions = list(datasets.DISTRIBUTIONS)
         weight = self._row("weight", slider, lambda s: min(s.weight, SLIDER_WEIGHT), lambda s, v: replace(s, weight=v))
         return [
-            self._row("preset", presets, _preset_of, lambda s, v: PRESETS.get(v, s)),
             self._row(
                 "method",
                 w.Dropdown(options=methods, description="method"),
@@ -232,9 +209,9 @@ class Controls:
 
     def _time(self) -> w.Widget:
         slider = w.IntSlider(min=0, max=STEPS, readout=False, layout=w.Layout(flex="1 1 auto", width="auto"))
-        play = w.Play(min=0, max=STEPS, interval=150)
-        play.add_class("toydiff-play")
-        w.link((play, "value"), (slider, "value"))
+        self.play = w.Play(min=0, max=STEPS, interval=150)
+        self.play.add_class("toydiff-play")
+        w.link((self.play, "value"), (slider, "value"))
         self._field("step", slider)
 
         def button(label: str, tooltip: str, by: int) -> w.Button:
@@ -249,13 +226,23 @@ class Controls:
         self.probing.add_class("toydiff-probing")
         self.probing.observe(self._on_probing, "value")
         back, forward = button("‹", "One step back, to more noise", -1), button("›", "One step on, to the data", 1)
-        return w.HBox([play, w.Label("noise"), back, slider, forward, w.Label("data"), self.probing])
+        return w.HBox([self.play, w.Label("noise"), back, slider, forward, w.Label("data"), self.probing])
 
     def _on_probing(self, event: Any) -> None:
         """The probe begins in the middle of the view, and goes when it is switched off."""
         if not self._filling:
             at = (self._state.view.x, self._state.view.y) if event["new"] else None
             self._on_state(replace(self._state, probe=at))
+
+
+def button(
+    label: str, tooltip: str, act: Callable[[], object], attempt: Callable[[Callable[[], object]], None]
+) -> w.Button:
+    """A button that does something by way of `attempt`, which shows what goes wrong."""
+    made = w.Button(description=label, tooltip=tooltip, layout=w.Layout(width="auto"))
+    made.add_class(f"toydiff-button-{label.lower().replace(' ', '-')}")
+    made.on_click(lambda _: attempt(act))
+    return made
 
 
 def _with(state: State, name: str, value: Any) -> State:
@@ -269,10 +256,6 @@ def _is_rounding(widget: w.Widget, new: Any, old: Any) -> bool:
     elif not isinstance(widget, w.FloatSlider):
         return False
     return bool(abs(new - old) < 0.51 * widget.step)
-
-
-def _preset_of(state: State) -> str:
-    return next((name for name, preset in PRESETS.items() if preset == state), "")
 
 
 def _number(text: str) -> Any:

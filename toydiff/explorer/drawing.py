@@ -26,9 +26,10 @@ from toydiff.explorer.compute import (
     truth_of,
     unguided,
 )
+from toydiff.explorer.families import BUNDLED
 from toydiff.explorer.probe import probe
-from toydiff.explorer.state import State
-from toydiff.guidance import Ratio
+from toydiff.explorer.state import ModelChoice, State
+from toydiff.guidance import METHODS, Ratio
 from toydiff.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
 from toydiff.sampling import Trajectory
 from toydiff.score_model import ScoreModel
@@ -68,7 +69,7 @@ def background_part(state: State, quality: Quality) -> tuple[Any, ...]:
     layers = tuple(name for name in state.layers if name.startswith(("outlines", "density", "ratio")))
     only_classes = set(layers) <= {"outlines"}
     level = () if only_classes else (sigma_of(state), state.main, state.guide, state.method)
-    weight = (state.weight, state.interval, state.share) if "density_guided" in layers else ()
+    weight = (state.weight, state.weight_curve, state.interval, state.share) if "density_guided" in layers else ()
     return (state.distribution, state.classes, state.view, layers, level, weight, quality.resolution)
 
 
@@ -177,13 +178,32 @@ def _arrow_points(distribution: str, classes: str, view: plotting.View, sigma: f
     return np.concatenate([points, np.full((128 - len(points), 2), 1e6)])
 
 
-def draw(state: State, quality: Quality | None = None) -> Figure:
-    """The picture of a state as a figure, to be saved in any format."""
-    quality = Quality.full(state) if quality is None else quality
-    figure = Figure(figsize=(7.2, 7.2), dpi=100)
-    ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    draw_background(ax, state, quality)
-    draw_foreground(ax, state, quality)
+def caption(state: State) -> str:
+    """A state in a line: method, weight and models."""
+    guided, row = state.method != "unguided", METHODS[state.method]
+    weight = f", w = {state.weight:g}" if state.weight_curve is None else ", w drawn"
+    text = row.short + weight * guided + f" · {_name(state.main)}"
+    return text + f" − {_name(state.guide)}" * bool(row.guides)
+
+
+def _name(model: ModelChoice) -> str:
+    own = "" if model.family == BUNDLED else f", {model.family}"
+    return "exact" if model.exact else f"{model.width}/{model.steps}{own}"
+
+
+def draw(*states: State, quality: Quality | None = None) -> Figure:
+    """The picture of a state, or the pictures of several side by side, as a figure to be saved in any format."""
+    columns = 1 if len(states) == 1 else 2
+    rows = -(-len(states) // columns)
+    figure = Figure(figsize=(7.2 * columns, 7.2 * rows), dpi=100)
+    for i, state in enumerate(states):
+        ax = figure.add_axes((i % columns / columns, 1 - (i // columns + 1) / rows, 1 / columns, 1 / rows))
+        one_quality = Quality.full(state) if quality is None else quality
+        draw_background(ax, state, one_quality)
+        draw_foreground(ax, state, one_quality)
+        if columns > 1:
+            options: Any = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}
+            ax.text(0.02, 0.98, caption(state), transform=ax.transAxes, va="top", fontsize=15, zorder=6, bbox=options)
     return figure
 
 
@@ -245,23 +265,25 @@ class Renderer:
         return content.getvalue()
 
 
-def picture_bytes(state: State, kind: str) -> bytes:
+def picture_bytes(kind: str, *states: State) -> bytes:
     """The picture at full quality as PNG, SVG or PDF."""
     content = io.BytesIO()
-    draw(state).savefig(content, format=kind, dpi=200)
+    draw(*states).savefig(content, format=kind, dpi=200)
     return content.getvalue()
 
 
-def python_code(state: State) -> str:
+def python_code(*states: State) -> str:
     """Python that makes exactly this picture and runs as pasted."""
     default = State()
-    changed = [f for f in fields(State) if getattr(state, f.name) != getattr(default, f.name)]
-    arguments = "".join(f"    {f.name}={getattr(state, f.name)!r},\n" for f in changed)
-    call = f"State(\n{arguments})" if arguments else "State()"
+    parts = []
+    for state in states:
+        changed = [f.name for f in fields(State) if getattr(state, f.name) != getattr(default, f.name)]
+        arguments = "".join(f"        {name}={getattr(state, name)!r},\n" for name in changed)
+        parts.append(f"    State(\n{arguments}    ),\n" if arguments else "    State(),\n")
     return (
         "from toydiff.explorer.drawing import draw\n"
         "from toydiff.explorer.state import ModelChoice, State\n"
         "from toydiff.plotting import View\n\n"
-        f"state = {call}\n"
-        'draw(state).savefig("toydiff.png", dpi=200)\n'
+        f"states = [\n{''.join(parts)}]\n"
+        'draw(*states).savefig("toydiff.png", dpi=200)\n'
     )

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
 from toydiff.checks import InputError, choice
 from toydiff.denoiser import Denoiser
 from toydiff.storage import read_header
@@ -96,6 +99,25 @@ def add_snapshots(family: str, training: Training) -> None:
             _own[family].networks[name] = Network(training.denoiser(width, step), save)
 
 
+def holds(family: str, path: Path) -> bool:
+    """Whether a family that is at hand has exactly the network in a file.
+
+    Raises:
+        InputError: it is no file of weights that this version can read.
+    """
+    model, name = _read(path)
+    known = _own[family].networks.get(name) if family in _own else None
+    return known is not None and jax.tree.all(jax.tree.map(np.array_equal, known.denoiser.params, model.params))
+
+
+def _read(path: Path) -> tuple[Denoiser, ModelName]:
+    try:
+        model, header = load_weights(path), read_header(path, "model")
+    except InputError as error:  # the folder is a passing one
+        raise InputError(str(error).replace(str(path), path.name)) from None
+    return model, ModelName(model.classes, model.architecture.width, int(header["step"]))
+
+
 def load_file(path: Path, family: str | None = None) -> tuple[str, ModelName]:
     """Put the network in a file into a family, by default a new one; the family, and the network's name in it.
 
@@ -103,8 +125,7 @@ def load_file(path: Path, family: str | None = None) -> tuple[str, ModelName]:
         InputError: it is no file of weights that this version can read, it takes labels, or the family has a network of
             this name or another distribution.
     """
-    model, header, content = load_weights(path), read_header(path, "model"), path.read_bytes()
-    name = ModelName(model.classes, model.architecture.width, int(header["step"]))
+    (model, name), content = _read(path), path.read_bytes()
     if model.architecture.labels:
         raise InputError("the network takes a label; the explorer shows those without")
     family = new_family(model.distribution, "loaded") if family is None else family

@@ -23,7 +23,18 @@ function render({ model, el }) {
   silent.setAttribute("role", "alert");
   silent.textContent = "The kernel does not answer. If it was restarted, run the cell again; if it is busy, wait.";
   silent.hidden = true;
-  frame.append(image, silent);
+  const caption = document.createElement("button");
+  caption.className = "toydiff-caption";
+  caption.title = "Choose this picture: the controls then move it";
+  const close = document.createElement("button");
+  close.className = "toydiff-close";
+  close.textContent = "\u00d7";
+  close.title = "Close this picture";
+  close.setAttribute("aria-label", close.title);
+  const mark = document.createElement("div");
+  mark.className = "toydiff-mark";
+  mark.hidden = true;
+  frame.append(image, mark, caption, close, silent);
   el.append(frame);
 
   function show() {
@@ -92,6 +103,34 @@ function render({ model, el }) {
     };
   }
 
+  caption.addEventListener("click", () => send({ choose: true }));
+  close.addEventListener("click", () => send({ close: true }));
+  function compare() {
+    const comparing = model.get("comparing");
+    caption.hidden = close.hidden = !comparing;
+    caption.textContent = model.get("caption");
+    caption.setAttribute("aria-pressed", model.get("active"));
+    frame.classList.toggle("toydiff-active", comparing && model.get("active"));
+    if (!comparing) mark.hidden = true;
+  }
+
+  // The same sample in all pictures: the kernel knows which one is nearest, and where it is in the others.
+  let hovering = null;
+  function hover(event) {
+    if (!model.get("comparing")) return;
+    if (hovering === null) requestAnimationFrame(() => { send({ hover: hovering }); hovering = null; });
+    const now = position(event);
+    hovering = [now.x, now.y];
+  }
+  function ring(message) {
+    if (!("mark" in message)) return;
+    mark.hidden = message.mark === null;
+    if (mark.hidden) return;
+    mark.style.left = `${50 * (1 + message.mark[0])}%`;
+    mark.style.top = `${50 * (1 - message.mark[1])}%`;
+  }
+  image.addEventListener("pointerleave", () => { if (model.get("comparing")) send({ hover: null }); });
+
   let dragged = null;
   image.addEventListener("wheel", (event) => {
     event.preventDefault();
@@ -103,7 +142,7 @@ function render({ model, el }) {
     if (model.get("probing")) send({ probe: [dragged.x, dragged.y] });
   });
   image.addEventListener("pointermove", (event) => {
-    if (!dragged) return;
+    if (!dragged) { hover(event); return; }
     const now = position(event);
     if (model.get("probing")) send({ probe: [now.x, now.y] });
     else send({ pan: [dragged.x - now.x, dragged.y - now.y] });
@@ -121,9 +160,14 @@ function render({ model, el }) {
   choosePointer();
   model.on("change:frame", show);
   model.on("msg:custom", heard);
+  model.on("msg:custom", ring);
+  for (const trait of ["comparing", "caption", "active"]) model.on(`change:${trait}`, compare);
+  compare();
   show();
   return () => {
     clearTimeout(asked);
+    model.off("msg:custom", ring);
+    for (const trait of ["comparing", "caption", "active"]) model.off(`change:${trait}`, compare);
     model.off("change:probing", choosePointer);
     model.off("change:frame", show);
     model.off("msg:custom", heard);

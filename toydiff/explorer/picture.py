@@ -7,7 +7,10 @@ import traitlets
 
 
 class Picture(anywidget.AnyWidget):
-    """The image that the kernel draws; reports the pointer, each picture that is shown, and a kernel that is silent."""
+    """The image that the kernel draws; reports the pointer, each picture that is shown, and a kernel that is silent.
+
+    The message {"mark": [x, y]} rings a point, in positions from -1 to 1 across the picture; null takes the ring away.
+    """
 
     _esm = Path(__file__).parent / "picture.js"
     _css = Path(__file__).parent / "explorer.css"
@@ -18,4 +21,9 @@ class Picture(anywidget.AnyWidget):
     """Whether the image is drawn in full, as it is when nothing moves."""
     probing = traitlets.Bool(False).tag(sync=True)
     """Whether the pointer moves the probe in place of the view."""
+    comparing = traitlets.Bool(False).tag(sync=True)
+    """Whether there are other pictures: then it has a caption, can be chosen and closed, and reports hovering."""
+    caption = traitlets.Unicode("").tag(sync=True)
+    active = traitlets.Bool(True).tag(sync=True)
+    """Whether the controls move this picture."""
     frame = traitlets.Int(0).tag(sync=True)

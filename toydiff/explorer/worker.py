@@ -1,43 +1,47 @@
-"""The threads that draw: always the newest state, first quickly, then, when nothing moves, in full."""
+"""The threads that draw: always the newest scene, first quickly, then, when nothing moves, in full."""
 
 import atexit
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from toydiff.explorer.compute import QUICK, Quality, compile_ahead
 from toydiff.explorer.drawing import Renderer
+from toydiff.explorer.scene import Scene
 from toydiff.explorer.state import State
 
 REST_S = 0.12
-"""Seconds without a new state after which the full picture is drawn."""
+"""Seconds without a new scene after which the full pictures are drawn."""
 ACKNOWLEDGE_S = 0.5
-"""How long to wait until the browser shows a picture before the next one is sent."""
+"""How long to wait until the browser shows the pictures before the next ones are sent."""
 
-_drawing = threading.Lock()
+drawing_lock = threading.Lock()
 """Explorers of one notebook draw in turn: Matplotlib does not promise to draw in two threads at once."""
 
 
 class Worker:
-    """Draws the newest state that was submitted and drops the older ones, so that no queue builds up.
+    """Draws the newest scene that was submitted and drops the older ones, so that no queue builds up.
 
-    `on_picture(state, content, full)` gets each picture. After a full one `on_rest(state)` gives an iterator, whose
-    steps are done as long as nothing moves. `on_error(error)` gets what went wrong, and the worker goes on. All of them
+    `on_picture(panel, state, content, full)` gets each picture. After full ones `on_rest(scene)` gives an iterator,
+    whose steps are done as long as nothing moves. `on_error(error)` gets what went wrong, and the worker goes on. They
     are called on the worker's thread. A second thread, while nothing moves, compiles what the next drag may need.
     """
 
     def __init__(
         self,
-        on_picture: Callable[[State, bytes, bool], object],
-        on_rest: Callable[[State], Iterator[object]],
+        on_picture: Callable[[int, State, bytes, bool], object],
+        on_rest: Callable[[Scene], Iterator[object]],
         on_error: Callable[[Exception], object],
     ):
         """Start the threads."""
         self._on_picture, self._on_rest, self._on_error = on_picture, on_rest, on_error
-        self._renderer = Renderer()
-        self._newest: State | None = None
-        self._arrived, self._shown, self._resting = threading.Event(), threading.Event(), threading.Event()
-        self._shown.set()
+        self._renderers: list[Renderer] = []
+        self._drawn: dict[int, tuple[State, bool]] = {}
+        self._newest: Scene | None = None
+        self._arrived, self._resting = threading.Event(), threading.Event()
+        self._unseen, self._seen = 0, threading.Condition()
         self._closed = False
+        self.paused = False  # nothing is compiled ahead, for instance while networks are trained
         self._threads = [
             threading.Thread(target=target, name="toydiff-explorer", daemon=True)
             for target in (self._draw_newest, self._compile_ahead)
@@ -46,15 +50,17 @@ class Worker:
             thread.start()
         atexit.register(self.close)  # the interpreter must not end while a thread computes
 
-    def submit(self, state: State) -> None:
-        """Draw this state next."""
-        self._newest = state
+    def submit(self, scene: Scene) -> None:
+        """Draw this scene next."""
+        self._newest = scene
         self._resting.clear()
         self._arrived.set()
 
     def acknowledge(self) -> None:
-        """The last picture is on the screen."""
-        self._shown.set()
+        """One more of the pictures that were sent is on the screen."""
+        with self._seen:
+            self._unseen = max(0, self._unseen - 1)
+            self._seen.notify_all()
 
     def close(self) -> None:
         """End the threads after what is at hand."""
@@ -67,47 +73,70 @@ class Worker:
         atexit.unregister(self.close)
 
     def _draw_newest(self) -> None:
-        drawn: State | None = None
+        moving: Scene | None = None
         while not self._closed:
-            rested = not self._arrived.wait(timeout=REST_S if drawn is not None else None)
-            if not rested:  # else a state that arrives just now would be forgotten
+            rested = not self._arrived.wait(timeout=REST_S if moving is not None else None)
+            if not rested:  # else a scene that arrives just now would be forgotten
                 self._arrived.clear()
             if self._closed or self._newest is None:
                 continue
             try:
-                if rested and drawn is not None:
-                    finished, drawn = drawn, None
-                    self._send(finished, Quality.full(finished))
-                    for _ in self._on_rest(finished):
+                if rested and moving is not None:
+                    finished, moving = moving, None
+                    for _ in self._finish(finished):
                         if self._arrived.is_set():
                             break
                     else:
                         self._resting.set()
                 else:
-                    drawn = self._newest
-                    self._send(drawn, QUICK)
+                    moving = self._newest
+                    for panel in _active_first(moving):
+                        if self._drawn.get(panel, (None, False))[0] != moving.panels[panel]:
+                            self._send(panel, moving.panels[panel], QUICK)
             except Exception as error:  # whatever it is, it belongs in the interface
-                drawn = None
+                moving = None
                 self._on_error(error)
 
-    def _send(self, state: State, quality: Quality) -> None:
-        with _drawing:
-            content = self._renderer.render(state, quality)
-        self._shown.wait(ACKNOWLEDGE_S)
-        self._shown.clear()
-        self._on_picture(state, content, quality is not QUICK)
+    def _finish(self, scene: Scene) -> Iterator[object]:
+        for panel in _active_first(scene):
+            state = scene.panels[panel]
+            if self._drawn.get(panel) != (state, True):
+                self._send(panel, state, Quality.full(state))
+                yield None
+        yield from self._on_rest(scene)
+
+    def _send(self, panel: int, state: State, quality: Quality) -> None:
+        while len(self._renderers) <= panel:
+            self._renderers.append(Renderer())
+        self._drawn.pop(panel, None)  # a failure leaves it to be drawn again
+        with drawing_lock:
+            content = self._renderers[panel].render(state, quality)
+        full = quality is not QUICK
+        at_once = len(self._newest.panels) if self._newest is not None else 1
+        with self._seen:
+            self._seen.wait_for(lambda: self._unseen < at_once, ACKNOWLEDGE_S)
+            self._unseen = min(self._unseen, at_once - 1) + 1
+        self._drawn[panel] = state, full
+        self._on_picture(panel, state, content, full)
 
     def _compile_ahead(self) -> None:
         while not self._closed:
             self._resting.wait()
             if self._closed or self._newest is None:
                 continue
+            if self.paused:
+                time.sleep(REST_S)
+                continue
             try:
-                for _ in compile_ahead(self._newest):
-                    if self._closed or not self._resting.is_set():
+                for _ in compile_ahead(self._newest.state):
+                    if self._closed or self.paused or not self._resting.is_set():
                         break
                 else:
                     self._resting.clear()
             except Exception as error:
                 self._resting.clear()
                 self._on_error(error)
+
+
+def _active_first(scene: Scene) -> list[int]:
+    return sorted(range(len(scene.panels)), key=lambda panel: panel != scene.active)

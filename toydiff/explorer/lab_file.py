@@ -1,0 +1,106 @@
+"""The laboratory's file: a scene, the views of a lecture, and the networks that they need, as JSON."""
+
+import base64
+import binascii
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from toydiff.checks import InputError
+from toydiff.explorer import families
+from toydiff.explorer.scene import SCENES, Scene
+from toydiff.zoo import ModelName
+
+FORMAT = 1
+"""Version of the file's layout; raised when an older toydiff could not read it."""
+
+
+def file_bytes(scene: Scene, scenes: Mapping[str, Scene]) -> bytes:
+    """The file of a scene and of those of `scenes` that are not the explorer's own."""
+    views = {name: view for name, view in scenes.items() if SCENES.get(name) != view}
+    values = {
+        "toydiff": "laboratory",
+        "format": FORMAT,
+        "scene": json.loads(scene.to_json()),
+        "scenes": {name: json.loads(view.to_json()) for name, view in views.items()},
+        "networks": [_network_values(*key) for key in _own_networks([scene, *views.values()])],
+    }
+    return json.dumps(values).encode()
+
+
+def _own_networks(scenes: Iterable[Scene]) -> list[tuple[Any, str, ModelName]]:
+    """The networks that are not bundled, of the sizes that the panels use: distribution, family and name."""
+    sizes = {
+        (state.distribution, model.family, model.width, model.steps)
+        for scene in scenes
+        for state in scene.panels
+        for model in (state.main, state.guide)
+        if not model.exact and model.family != families.BUNDLED
+    }
+    return [
+        (distribution, family, name)
+        for distribution, family, width, steps in sizes
+        for name in families.networks(distribution, family)
+        if (name.width, name.steps) == (width, steps)
+    ]
+
+
+def _network_values(distribution: Any, family: str, name: ModelName) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        families.own_network(distribution, family, name).save(path)
+        return {"family": family, "file": base64.b64encode(path.read_bytes()).decode()}
+
+
+def open_file(content: bytes) -> tuple[Scene, dict[str, Scene]]:
+    """The scene and the views in a file; its networks join those at hand.
+
+    A state or a scene that was copied as text is taken too.
+
+    Raises:
+        InputError: it is no such file, or of another version, or a network or a state in it cannot be used.
+    """
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        raise InputError("the file is not JSON; open one that the explorer saved") from None
+    if not isinstance(values, dict) or "toydiff" not in values:
+        return Scene.from_values(values), {}
+    if values["toydiff"] != "laboratory":
+        raise InputError(f"the file is a {values['toydiff']!r}; a laboratory is wanted")
+    if values.get("format") != FORMAT:
+        raise InputError(f"the file has format {values.get('format')!r}; this toydiff reads format {FORMAT}")
+    if not isinstance(values.get("scenes"), dict) or not isinstance(values.get("networks"), list):
+        raise InputError("the file has lost its scenes or networks; save it again")
+    renamed = _load_networks(values["networks"])
+    scenes = {name: _renamed(view, renamed) for name, view in values["scenes"].items()}
+    return _renamed(values.get("scene"), renamed), scenes
+
+
+def _load_networks(entries: list[Any]) -> dict[str, str]:
+    """Load the networks into new families, or find them where they are at hand; old names to new."""
+    renamed: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for i, entry in enumerate(entries):
+            path = Path(folder) / f"network {i + 1}.safetensors"
+            try:
+                old = str(entry["family"])
+                path.write_bytes(base64.b64decode(entry["file"], validate=True))
+            except (KeyError, TypeError, ValueError, binascii.Error):
+                raise InputError(f"network {i + 1} of the file is damaged; save it again") from None
+            if old not in renamed and families.holds(old, path):
+                renamed[old] = old
+            if renamed.get(old) != old:
+                renamed[old], _ = families.load_file(path, renamed.get(old))
+    return renamed
+
+
+def _renamed(values: Any, renamed: Mapping[str, str]) -> Scene:
+    """A scene from its values, with the families under the names that they have here."""
+    for panel in values.get("panels", []) if isinstance(values, dict) else []:
+        for model in (panel.get("main"), panel.get("guide")) if isinstance(panel, dict) else []:
+            if isinstance(model, dict) and model.get("family") in renamed:
+                model["family"] = renamed[model["family"]]
+    return Scene.from_values(values)

@@ -1,0 +1,148 @@
+"""What stands on the explorer's screen: one to four panels from the same noise, a title and a question."""
+
+import json
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from toydiff.checks import InputError, choice, count
+from toydiff.explorer.help import HIDEABLE
+from toydiff.explorer.state import PRESETS, State, default_models
+
+MOST_PANELS = 4
+LINKED = ("distribution", "classes", "seed", "points", "step", "layers", "view", "probe")
+"""What all panels share; each has the rest, its method and its models, for itself."""
+LONGEST_TEXT = 1000
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One to four panels, of which the controls move one.
+
+    Attributes:
+        panels: a state each; what `LINKED` names is that of the active one in all of them.
+        active: the panel that the controls show, from 0.
+        title: over the picture.
+        question: below the title; what the class should find out.
+        hidden: names of controls and parts that are not shown, of `toydiff.explorer.help.HIDEABLE`.
+
+    Raises:
+        InputError: a field is out of range.
+    """
+
+    panels: tuple[State, ...] = (State(),)
+    active: int = 0
+    title: str = ""
+    question: str = ""
+    hidden: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        panels = self.panels
+        if not isinstance(panels, tuple | list) or not all(isinstance(state, State) for state in panels):
+            raise InputError("the panels of a scene must be a list of states")
+        if not 1 <= len(panels) <= MOST_PANELS:
+            raise InputError(f"a scene has {len(panels)} panels; it must have 1 to {MOST_PANELS}")
+        active = count("active", self.active, 0, len(panels) - 1)
+        for name in ("title", "question"):
+            text = getattr(self, name)
+            if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+                raise InputError(f"the {name} of a scene must be text of at most {LONGEST_TEXT} characters")
+        if not isinstance(self.hidden, tuple | list):
+            raise InputError(f"hidden is {self.hidden!r}; it must be a list of names of controls")
+        for name in self.hidden:
+            choice("control to hide", name, HIDEABLE)
+        linked = tuple(_link(state, panels[active]) for state in panels)
+        for name, value in {"panels": linked, "active": active, "hidden": tuple(sorted(set(self.hidden)))}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def state(self) -> State:
+        """The state of the active panel."""
+        return self.panels[self.active]
+
+    def with_state(self, state: State) -> "Scene":
+        """The scene with another state in the active panel; the others follow in what is linked."""
+        panels = (*self.panels[: self.active], state, *self.panels[self.active + 1 :])
+        return replace(self, panels=panels)
+
+    def with_panel(self) -> "Scene":
+        """The scene with a copy of the active panel at the end, which becomes active.
+
+        Raises:
+            InputError: there are four already.
+        """
+        if len(self.panels) == MOST_PANELS:
+            raise InputError(f"there are {MOST_PANELS} pictures, as many as can be compared; close one")
+        return replace(self, panels=(*self.panels, self.state), active=len(self.panels))
+
+    def without_panel(self, index: int) -> "Scene":
+        """The scene without a panel.
+
+        Raises:
+            InputError: it is the last one.
+        """
+        if len(self.panels) == 1:
+            raise InputError("this is the only picture; there must be one")
+        active = self.active - (index < self.active)
+        panels = (*self.panels[:index], *self.panels[index + 1 :])
+        return replace(self, panels=panels, active=min(active, len(panels) - 1))
+
+    def to_json(self) -> str:
+        """The scene as JSON text."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return json.dumps(values | {"panels": [json.loads(state.to_json()) for state in self.panels]})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Scene":
+        """The scene that `to_json` wrote, or one picture of a state that `State.to_json` wrote.
+
+        Raises:
+            InputError: it is neither, or a field is unknown or out of range.
+        """
+        try:
+            values = json.loads(text)
+        except (TypeError, ValueError, RecursionError):
+            raise InputError("the state is not JSON; paste what the explorer copied") from None
+        return cls.from_values(values)
+
+    @classmethod
+    def from_values(cls, values: Any) -> "Scene":
+        """The scene from what `json.loads` gives for its text; errors as for `from_json`."""
+        if not isinstance(values, dict) or "panels" not in values:
+            return cls((State.from_json(json.dumps(values)),))
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise InputError(f"unknown field {unknown[0]!r} of the scene; there are {', '.join(sorted(known))}")
+        if not isinstance(values["panels"], list):
+            raise InputError(f"panels is {values['panels']!r}; it must be a list of states")
+        panels = tuple(State.from_json(json.dumps(state)) for state in values["panels"])
+        return cls(**values | {"panels": panels})
+
+
+def _link(state: State, lead: State) -> State:
+    """A state with all that is linked as in the leading one; models that do not know its data give way to hers."""
+    changed = {name: getattr(lead, name) for name in LINKED if getattr(state, name) != getattr(lead, name)}
+    if {"distribution", "classes"} & set(changed):
+        main, guide = lead.main, lead.guide
+        if not lead.main.exact:
+            main, guide = default_models(lead.distribution, lead.classes, lead.main.family)
+        changed |= {"main": main, "guide": guide}
+    return replace(state, **changed) if changed else state
+
+
+def compare(*states: State, title: str = "", question: str = "") -> Scene:
+    """The states side by side, with the data, the noise level and the view of the first.
+
+    Raises:
+        InputError: there are none, or more than four.
+    """
+    return Scene(states, title=title, question=question)
+
+
+SCENES: dict[str, Scene] = {name: Scene((state,)) for name, state in PRESETS.items()} | {
+    "Compare: CFG and autoguidance": compare(
+        *(PRESETS[f"Figure 1 {name}"] for name in ("(c): CFG", "(e): autoguidance"))
+    ),
+    "Compare: the four of Figure 1": compare(*list(PRESETS.values())[:4]),
+}
+"""Views to begin with: the paper's figures, and comparisons."""

@@ -1,0 +1,116 @@
+"""The explorer's last tab: the scene, the picture and the code to take along, and a lecture to prepare."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as w
+
+from toydiff.checks import InputError
+from toydiff.explorer import drawing
+from toydiff.explorer.controls import button
+from toydiff.explorer.help import HIDEABLE
+from toydiff.explorer.lab_file import file_bytes, open_file
+from toydiff.explorer.scene import Scene
+from toydiff.explorer.worker import drawing_lock
+
+MIME = {
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "pdf": "application/pdf",
+    "gif": "image/gif",
+    "mp4": "video/mp4",
+    "json": "application/json",
+    "safetensors": "application/octet-stream",
+}
+
+
+class TakeAlong(w.VBox):
+    """Buttons that put the scene into a box, a file or a picture, and bring it back."""
+
+    def __init__(self, explorer: Any):
+        """Of this explorer."""
+        self.explorer = explorer
+        self.download = w.HTML()
+        self.text = w.Textarea(
+            placeholder="Paste a state here, then press Restore", tooltip="A scene as JSON, or Python"
+        )
+        self.text.add_class("toydiff-text")
+        self.upload = w.FileUpload(accept=".json", description="Open file", layout=w.Layout(width="auto"))
+        self.upload.add_class("toydiff-open")
+        self.upload.observe(self._on_upload, "value")
+        make = partial(button, attempt=explorer.attempt)
+        states = [
+            make("State", "Put the scene into the box", self._put_state),
+            make("Restore", "Show the scene that is in the box", self._restore),
+            make("Python", "Put the Python that makes exactly this picture into the box", self._put_python),
+        ]
+        files = [make("Save file", "Scene, views and trained networks in one file", self._save), self.upload]
+        pictures = [
+            make(kind.upper(), f"The picture as {kind.upper()}", partial(self._picture, kind))
+            for kind in ("png", "svg", "pdf")
+        ]
+        super().__init__(
+            [w.HBox(states), self.text, w.HBox(files), w.HBox(pictures), self.download, *self._lecture(make)]
+        )
+
+    def offer(self, name: str, content: bytes) -> None:
+        """Offer a file as a download."""
+        data = f"data:{MIME[Path(name).suffix[1:]]};base64,{base64.b64encode(content).decode()}"
+        self.download.value = f'<a class="toydiff-download" download="{name}" href="{data}">download {name}</a>'
+
+    def _lecture(self, make: Callable[..., w.Button]) -> list[w.Widget]:
+        """A title, a question and what is hidden: what a class sees."""
+        self.title = w.Text(description="title")
+        self.question = w.Textarea(description="question", rows=2)
+        self.hidden = w.SelectMultiple(options=HIDEABLE, description="hide", rows=5)
+        for name in ("title", "question", "hidden"):
+            getattr(self, name).add_class(f"toydiff-lecture-{name}")
+        views = [
+            make("Preview", "Show the scene as the class sees it", self._preview),
+            make("Add view", "Put the scene under its title into the menu of scenes", self._add_view),
+        ]
+        return [w.HTML("<b>For a lecture</b>"), self.title, self.question, self.hidden, w.HBox(views)]
+
+    def _put_state(self) -> None:
+        self.text.value = self.explorer.scene.to_json()
+
+    def _put_python(self) -> None:
+        self.text.value = drawing.python_code(*self.explorer.scene.panels)
+
+    def _restore(self) -> None:
+        self.explorer.show(Scene.from_json(self.text.value))
+
+    def _save(self) -> None:
+        self.offer("toydiff-laboratory.json", file_bytes(self.explorer.scene, self.explorer.scenes))
+
+    def _on_upload(self, event: Any) -> None:
+        if event["new"]:
+            files, self.upload.value = event["new"], ()
+            self.explorer.attempt(lambda: self._open(bytes(files[0]["content"])))
+
+    def _open(self, content: bytes) -> None:
+        scene, scenes = open_file(content)
+        self.explorer.scenes |= scenes
+        self.explorer.fill_menu()
+        self.explorer.show(scene)
+
+    def _picture(self, kind: str) -> None:
+        with drawing_lock:
+            content = drawing.picture_bytes(kind, *self.explorer.scene.panels)
+        self.offer(f"toydiff.{kind}", content)
+
+    def _preview(self) -> None:
+        lecture = {"title": self.title.value, "question": self.question.value, "hidden": tuple(self.hidden.value)}
+        self.explorer.show(replace(self.explorer.scene, **lecture))
+
+    def _add_view(self) -> None:
+        if not self.title.value.strip():
+            raise InputError("the view has no title; it stands under its title in the menu")
+        self._preview()
+        self.explorer.scenes[self.title.value.strip()] = self.explorer.scene
+        self.explorer.fill_menu()
+        self.explorer.show(self.explorer.scene)
