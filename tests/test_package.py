@@ -47,6 +47,7 @@ def test_modules_import_only_from_files_above_them():
         *("guidance", "sampling", "ema", "recipe", "score_matching", "training", "zoo", "metrics"),
         *(
             "plotting",
+            "film",
             "figures",
             "explorer.families",
             "explorer.state",
@@ -55,6 +56,7 @@ def test_modules_import_only_from_files_above_them():
             "explorer.compute",
             "explorer.probe",
             "explorer.drawing",
+            "explorer.recording",
             "explorer.picture",
         ),
         *(

@@ -1,0 +1,223 @@
+import io
+import subprocess
+import sys
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toydiff import InputError, film
+from toydiff.explorer import recording
+from toydiff.explorer.recording import KINDS, caption
+from toydiff.explorer.state import State
+
+BACK, SQUARE = (255, 255, 255), (11, 79, 39)
+
+
+def moving_square(n=8, size=(60, 40)):
+    """Lazily: a square of 10 x 10 pixels that moves 5 to the right with each picture."""
+    for i in range(n):
+        frame = Image.new("RGB", size, BACK)
+        frame.paste(SQUARE, (5 * i, 10, 5 * i + 10, 20))
+        yield frame
+
+
+def read_gif(content):
+    with Image.open(io.BytesIO(content)) as image:
+        frames, durations = [], []
+        for i in range(image.n_frames):
+            image.seek(i)
+            frames.append(np.asarray(image.convert("RGB"), int))
+            durations.append(image.info["duration"])
+        return frames, durations, image.info["loop"]
+
+
+def read_mp4(path, size):
+    command = [film.find_ffmpeg(), "-loglevel", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    content = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(content, np.uint8).reshape(-1, size[1], size[0], 3).astype(int)
+
+
+def test_a_gif_holds_its_pictures_their_time_and_colours():
+    frames, durations, loop = read_gif(film.film_bytes("gif", moving_square(), fps=12))
+    assert len(frames) == 8
+    assert loop == 0
+    assert sum(durations) == pytest.approx(1000 * 8 / 12, abs=5)
+    for i, (frame, expected) in enumerate(zip(frames, moving_square(), strict=True)):
+        assert np.abs(frame - np.asarray(expected)).max() <= 4, i
+        assert (frame[:8] == 255).all()  # white is white
+
+
+def test_what_stands_still_in_a_gif_does_not_flicker_and_costs_little():
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (80, 80, 3), np.uint8)  # far more colours than a GIF has
+
+    def frames(n):
+        for i in range(n):
+            changed = noise.copy()
+            changed[10:20, 10 + i : 20 + i] = 255
+            yield Image.fromarray(changed)
+
+    content = film.film_bytes("gif", frames(20))
+    still = np.stack([frame[30:] for frame in read_gif(content)[0]])
+    assert (still == still[0]).all()
+    assert len(content) < 1.5 * len(film.film_bytes("gif", frames(1)))
+
+
+def test_a_picture_that_stands_and_a_film_of_one_keep_their_time():
+    still = next(moving_square())
+    frames, durations, _ = read_gif(film.film_bytes("gif", [*moving_square(2), *[still] * 10], fps=10))
+    assert len(frames) == 3
+    assert durations == [100, 100, 1000]
+    with Image.open(io.BytesIO(film.film_bytes("gif", [still], fps=10))) as image:
+        assert image.size == (60, 40)
+
+
+def test_an_mp4_of_odd_sides_is_padded_and_plays_at_once(tmp_path):
+    path = tmp_path / "film.mp4"
+    film.write_film(path, moving_square(size=(61, 41)), fps=12)
+    frames = read_mp4(path, (62, 42))
+    assert len(frames) == 8
+    for frame, drawn in zip(frames, moving_square(size=(61, 41)), strict=True):
+        expected = np.asarray(drawn, int)
+        np.testing.assert_allclose(frame[:41, :61].mean((0, 1)), expected.mean((0, 1)), atol=3)
+        square = (expected == SQUARE).all(-1)
+        np.testing.assert_allclose(frame[:41, :61][square].mean(0), SQUARE, atol=12)  # half the resolution of colour
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    assert b"avc1" in content
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_pictures_are_taken_one_at_a_time(kind):
+    taken = []
+
+    def frames():
+        for i in range(20):
+            frame = Image.new("RGB", (60, 40), (i, i, i))
+            taken.append(weakref.ref(frame))
+            yield frame
+
+    def count_alive():
+        most = 0
+        for frame in frames():
+            yield frame
+            most = max(most, sum(ref() is not None for ref in taken))
+        assert most <= 3
+
+    film.film_bytes(kind, count_alive())
+    assert len(taken) == 20
+
+
+def other_size():
+    yield from moving_square(3)
+    yield Image.new("RGB", (9, 9))
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+@pytest.mark.parametrize(
+    ("frames", "words"), [([], "no pictures"), (other_size(), r"\(9, 9\) pixels, those before it \(60, 40\)")]
+)
+def test_bad_pictures_leave_what_stood_there(kind, frames, words, tmp_path):
+    path = tmp_path / f"film.{kind}"
+    path.write_bytes(b"before")
+    with pytest.raises(InputError, match=words):
+        film.write_film(path, frames if isinstance(frames, list) else other_size())
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"before"
+
+
+def test_bad_arguments_are_refused(tmp_path):
+    with pytest.raises(InputError, match="unknown format 'avi'; there are gif, mp4"):
+        film.write_film(tmp_path / "film.avi", moving_square())
+    with pytest.raises(InputError, match="fps is 0"):
+        film.write_film(tmp_path / "film.gif", moving_square(), fps=0)
+    with pytest.raises(InputError, match="unknown format"):
+        film.film_bytes("../x", moving_square())
+    with pytest.raises(InputError, match="cannot write"):
+        film.write_film("/proc/no/film.gif", moving_square())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def broken_ffmpeg(tmp_path_factory, monkeypatch):
+    """An ffmpeg that reads nothing, says much more than a pipe holds, and fails."""
+    program = tmp_path_factory.mktemp("bin") / "ffmpeg"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nprint('x\\n' * 500_000 + 'no such codec', file=sys.stderr)\nsys.exit(3)\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+
+
+def test_a_failing_ffmpeg_says_why_and_leaves_nothing(broken_ffmpeg, tmp_path):
+    with pytest.raises(InputError, match="ffmpeg failed: no such codec"):
+        film.write_film(tmp_path / "film.mp4", moving_square(200, (200, 200)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_ffmpeg_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(InputError, match=r"needs ffmpeg: install it, or pip install 'toydiff\[lab\]'"):
+        film.write_film(tmp_path / "film.mp4", moving_square())
+    assert not list(tmp_path.iterdir())
+    film.write_film(tmp_path / "film.gif", moving_square())
+
+
+# The explorer's films.
+
+
+def picture(frame):
+    return np.asarray(frame, int)
+
+
+def test_play_goes_from_noise_to_data_and_stands():
+    state = State(points=200)
+    states = [replace(state, **change) for change in KINDS["play"].changes()]
+    assert caption(states[0]) == ("Autoguidance", "w = 3.00   σ = 5.000")
+    assert caption(states[-1]) == ("Autoguidance", "w = 3.00   σ = 0.000")
+    assert [s.step for s in states] == [*range(33), *[32] * (recording.FPS - 1)]
+    frames = list(recording.frames([State(method="unguided", points=200)], "play", 120))
+    assert len(frames) == 44
+    assert frames[-1] is frames[32]
+    assert np.abs(picture(frames[0]) - picture(frames[-1])).max() > 50
+
+
+def test_sweep_goes_up_and_back_and_leaves_the_unguided_alone(monkeypatch):
+    monkeypatch.setattr(recording, "SWEEP_FRAMES", 6)
+    guided, plain = State(points=200), State(method="unguided", points=200)
+    weights = [change["weight"] for change in KINDS["sweep"].changes()]
+    assert weights == pytest.approx([1, 2, 4, 5, 4, 2])
+    frames = [picture(frame) for frame in recording.frames([guided, plain], "sweep", 120)]
+    assert len(frames) == 6
+    half = 120 + 120 // 40
+    assert (np.stack([f[:, half:] for f in frames]) == frames[0][:, half:]).all()
+    assert (frames[1] == frames[5]).all()
+    assert np.abs(frames[0][30:, :120] - frames[3][30:, :120]).max() > 50
+    assert (frames[0][:18, :120] != frames[3][:18, :120]).any()  # the caption
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_states_stand_side_by_side_with_whole_captions(n):
+    states = [State(method="mix", points=50, step=0), *[State(points=50)] * 3][:n]
+    frame = picture(next(recording.frames(states, "sweep", 200)))
+    height = recording._captioned(Image.new("RGB", (200, 200)), State()).height
+    columns, rows = min(n, 2), -(-n // 2)
+    assert frame.shape == (rows * height, columns * 200 + (columns - 1) * 5, 3)
+    strip = frame[: height - 200, :200]
+    assert (strip.min((0, 1)) < 100).all()
+    assert (strip[:, -3:] == 255).all()  # the longest title fits
+
+
+def test_bad_films_are_refused():
+    for states, kind, pixels, words in (
+        ([], "play", 100, "number of states of a film is 0"),
+        ([State()] * 5, "play", 100, "number of states of a film is 5"),
+        ([State()], "dance", 100, "unknown film 'dance'; there are play, sweep"),
+        ([State()], "play", 3, "pixels is 3"),
+    ):
+        with pytest.raises(InputError, match=words):
+            recording.frames(states, kind, pixels)
