@@ -93,6 +93,17 @@ def test_training_lowers_the_loss_and_the_average_follows():
     assert np.mean(loss.by_level) == pytest.approx(loss.overall, rel=1e-3)
 
 
+def test_a_training_stops_when_it_is_told_to():
+    asked = []
+    stopped = fit(steps=200, should_stop=lambda: asked.append(0) or len(asked) == 2)
+    assert stopped.interrupted
+    assert stopped.step == 64
+    assert set(stopped.snapshots) == {(8, 64)}
+    whole = fit(steps=64)
+    assert (stopped.losses == whole.losses).all()
+    assert not fit(steps=4, should_stop=lambda: True).interrupted  # it was done
+
+
 def test_denoising_score_matching_learns_too():
     done = fit(replace(SMALL, loss="denoising", batch=2048), steps=160)
     before = score_matching.validation_loss(fit(steps=1).denoiser(), n=4096).overall

@@ -42,7 +42,7 @@ class Training:
         state: where it stopped.
         losses: of each step and width, [steps, widths].
         snapshots: the averaged parameters by (width, step); the last step is always among them.
-        interrupted: whether Ctrl-C ended it early.
+        interrupted: whether Ctrl-C or `should_stop` ended it early.
     """
 
     recipe: Recipe
@@ -126,6 +126,7 @@ def train(
     snapshots: Iterable[int] = (),
     progress: bool = True,
     on_progress: Callable[[Training], object] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Training:
     """Train the networks of `recipe` up to step `steps`.
 
@@ -139,6 +140,7 @@ def train(
         snapshots: steps at which the averaged parameters are kept, beside the last.
         progress: show a progress bar (on a terminal or in a notebook).
         on_progress: called after every 32 steps or less.
+        should_stop: asked after every 32 steps or less, after `on_progress`; True ends it as Ctrl-C does.
 
     Raises:
         InputError: `steps` is out of range or already passed, or `resume` has another recipe.
@@ -166,16 +168,17 @@ def train(
             losses = np.concatenate([done.losses, np.asarray(history[:run])])
             done = replace(done, state=state, losses=losses)
             if done.step in wanted:
-                done = _with_snapshot(done)
+                done = with_snapshot(done)
             if on_progress is not None:
                 on_progress(done)
             bar.update(run)
             bar.set_postfix_str(f"loss {losses[-run:].mean():.4f}", refresh=False)
-            interrupted = stop_wanted() and done.step < steps
-    return replace(_with_snapshot(done), interrupted=interrupted)
+            stopped = stop_wanted() or (should_stop is not None and should_stop())
+            interrupted = stopped and done.step < steps
+    return replace(with_snapshot(done), interrupted=interrupted)
 
 
-def _with_snapshot(training: Training) -> Training:
+def with_snapshot(training: Training) -> Training:
     """The training with its present averages among its snapshots."""
     present = {
         (width, training.step): ema for width, ema in zip(training.recipe.widths, training.state.ema, strict=True)
@@ -224,4 +227,4 @@ def load_checkpoint(path: PathLike) -> Training:
     content = read_arrays(path, {"state": shapes, "losses": losses})
     if content["state"].step != step:
         raise InputError(f"{path} does not fit its header: it is at step {content['state'].step}, not {step}")
-    return _with_snapshot(Training(recipe, jax.tree.map(jnp.asarray, content["state"]), content["losses"], {}))
+    return with_snapshot(Training(recipe, jax.tree.map(jnp.asarray, content["state"]), content["losses"], {}))
