@@ -37,7 +37,7 @@ format: $(VENV)/.dev
 zoo: $(VENV)/.main
 	$(BIN)/toydiff train --zoo --out toydiff/weights
 
-# The wheel, alone in an empty environment, draws a figure, and holds what the explorer needs.
+# The wheel, alone in an empty environment, draws a figure, and holds the drawings and what the explorer needs.
 check-wheel: $(VENV)/.dev
 	rm -rf build/wheel && mkdir -p build/wheel
 	$(BIN)/python -m build --wheel --outdir build/wheel
@@ -46,6 +46,7 @@ check-wheel: $(VENV)/.dev
 	$(PYTHON) -m zipfile -l build/wheel/*.whl > build/wheel/files
 	for file in explorer.css picture.js labconfig/page_config.json; do grep -q "explorer/$$file" build/wheel/files || exit 1; done
 	grep -q notebooks/explorer.ipynb build/wheel/files
+	for name in letters rings spirals; do grep -q toydiff/drawings/$$name.json build/wheel/files || exit 1; done
 	cd build/wheel && venv/bin/toydiff figures --only fig2 --format png,pdf --out drawn
 	test -s build/wheel/drawn/fig2.png && test -s build/wheel/drawn/fig2.pdf
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import toydiff
 from toydiff import cli, load_weights, training
 
 
@@ -130,6 +131,39 @@ def test_ctrl_c_leaves_a_model_and_a_checkpoint_and_the_same_command_resumes(tmp
     assert load_weights(tmp_path / "m-110.safetensors").architecture.width == 4
 
 
+def test_a_drawing_is_learned_and_sampled_by_its_file(tmp_path, capsys):
+    drawing, model, samples = (tmp_path / name for name in ("mine.json", "m.safetensors", "s.npz"))
+    stroke = toydiff.Stroke("A", 0.1, ((-0.5, 0.0), (0.5, 0.3)))
+    toydiff.save_drawing(drawing, toydiff.Drawing((stroke, toydiff.Stroke("B", 0.2, ((0.0, -0.6),)))))
+    options = ("--distribution", drawing)
+    assert run(*TRAIN, *options, "--classes", "A", "--steps", 3, "--out", model) == 0
+    options = (*options, "--main", model, "-n", 40, "--steps", 4)
+    assert run("sample", *options, "--out", samples) == 0
+    recipe = json.loads(str(np.load(samples)["recipe"]))
+    assert toydiff.Drawing.from_json(recipe["distribution"]) == toydiff.load_drawing(drawing)
+    drawing.rename(tmp_path / "other.json")  # a weights file holds the drawing that it was trained on
+    assert load_weights(model).truth().weights.shape == (10,)
+    options = ("--distribution", tmp_path / "other.json", *options[2:])
+    capsys.readouterr()
+    assert run("evaluate", *options, "--method", "cfg", "--guide", "exact/AB") == 0
+    assert "sliced Wasserstein" in capsys.readouterr().out
+    assert "no bundled model AB/32/512 of Drawing(" in refused(capsys, "evaluate", *options, "--method", "cfg")
+    assert "unknown classes 'B'; there are A" in refused(capsys, *TRAIN, *("--distribution", one_class(tmp_path)),
+        "--classes", "B", "--out", tmp_path / "b.safetensors")  # fmt: skip
+    (tmp_path / "bad.json").write_text('{"toydiff": "drawing", "format": 2, "strokes": []}')
+    assert "format 2; this toydiff reads format 1" in refused(
+        capsys, "evaluate", "--distribution", tmp_path / "bad.json"
+    )
+    err = refused(capsys, *TRAIN, "--steps", 6, "--out", model, "--resume")
+    assert "has distribution Drawing(1 of class A and 1 of class B" in err
+
+
+def one_class(folder):
+    """The path of a drawing without a class B."""
+    toydiff.save_drawing(folder / "one.json", toydiff.Drawing((toydiff.Stroke("A", 0.1, ((0.0, 0.0),)),)))
+    return folder / "one.json"
+
+
 def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
     from toydiff import figures
 
@@ -171,8 +205,14 @@ def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
         (("evaluate", "--model-loss", "--main", "A/8/128"), "--model-loss takes names of models"),
         (("evaluate", "--method", "autoguidance", "--main", "exact/B"), "the main model is not: name its guides"),
         (("evaluate", "--method", "cfg", "--distribution", "three_gaussians", "--main", "exact/A"), "no bundled model"),
-        (("train", "--zoo", "--seed", "1", "--out", "f"), "it takes --out and --quiet only"),
-        (("train", "--zoo", "--width", "8", "--out", "f"), "it takes --out and --quiet only"),
+        (
+            ("train", "--zoo", "--only", "oak", "--out", "f"),
+            "unknown bundled distribution 'oak'; there are fractal_tree",
+        ),
+        (("train", "--only", "letters", "--out", "m.safetensors"), "it goes with --zoo"),
+        (("train", "--distribution", "none.json", "--out", "m.safetensors"), "there is no file none.json"),
+        (("train", "--zoo", "--seed", "1", "--out", "f"), "it takes --only, --out and --quiet only"),
+        (("train", "--zoo", "--width", "8", "--out", "f"), "it takes --only, --out and --quiet only"),
         (("evaluate", "-n", "nan"), "invalid int value: 'nan'"),
         (("evaluate", "--model-loss", "A/64"), "unknown model 'A/64'"),
         (("figures", "--only", "fig7", "--out", "f"), "unknown figure 'fig7'"),

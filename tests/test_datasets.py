@@ -29,7 +29,7 @@ def test_shapes_of_the_simple_distributions():
     np.testing.assert_allclose(np.unique(np.round(np.diff(np.unique(np.round(grid.means, 5))), 4)).size, 1)
 
 
-@pytest.mark.parametrize("function", [toydiff.fractal_tree, toydiff.three_gaussians, toydiff.grid_of_gaussians])
+@pytest.mark.parametrize("function", [row.mixture for row in toydiff.DISTRIBUTIONS.values()])
 @pytest.mark.parametrize("classes", ["Z", "", "BA", "AA", None, ["A"]])
 def test_unknown_classes_are_refused(function, classes):
     with pytest.raises(InputError, match=r"unknown classes .*; there are A, B"):

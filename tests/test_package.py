@@ -50,7 +50,7 @@ def test_modules_import_only_from_files_above_them():
         explorer.recording explorer.picture explorer.pad explorer.weight explorer.worker explorer.trainer
         explorer.controls explorer.lab_file explorer.views explorer.take_along explorer.draw_tab explorer.train_tab
         explorer.app explorer.websocket explorer.server
-        cli __main__
+        options cli __main__
     """.split()
     files = {
         str(path.relative_to(ROOT / "toydiff").with_suffix("")).replace("/", "."): path

@@ -49,11 +49,11 @@ def test_bundled_weights_are_a_few_megabytes():
 
 def test_headers_say_how_each_was_made():
     for name in toydiff.list_models():
-        path = zoo._file(name, "fractal_tree", zoo.WEIGHTS)
+        path = zoo._file(name, zoo.WEIGHTS / "fractal_tree")
         with safe_open(path, "numpy") as file:
             header = json.loads(file.metadata()["toydiff"])
         recipe = toydiff.Recipe.from_json(header["recipe"])
-        assert recipe in zoo.RECIPES
+        assert recipe in zoo.BUNDLES["fractal_tree"].recipes
         assert (header["width"], header["step"], header["seed"]) == (name.width, name.steps, 0)
         assert 0 < header["validation_loss"] < 0.2
         assert header["format"] == FORMAT
@@ -68,7 +68,7 @@ def test_validation_loss_of_the_papers_models(name, limit):
 
 
 def test_the_recorded_loss_is_the_models():
-    path = zoo._file(ModelName("A", 32, 512), "fractal_tree", zoo.WEIGHTS)
+    path = zoo._file(ModelName("A", 32, 512), zoo.WEIGHTS / "fractal_tree")
     with safe_open(path, "numpy") as file:
         recorded = json.loads(file.metadata()["toydiff"])["validation_loss"]
     loss = toydiff.validation_loss(load_model("A", 32, 512), seed=99)
@@ -164,7 +164,7 @@ def test_files_that_do_not_fit_are_refused(model_file):
         model_file.write_bytes(original)
 
     refuse("format 99; this toydiff reads format 1", format=99)
-    refuse("width is", recipe=zoo.RECIPES[0].to_json() | {"widths": [[8]]})
+    refuse("width is", recipe=toydiff.Recipe(widths=(8,)).to_json() | {"widths": [[8]]})
     refuse("is a checkpoint; a model is wanted", kind="checkpoint")
     refuse("unknown width '9'", width=9)
     refuse("not a recipe", recipe={"widths": [8]})
@@ -202,9 +202,9 @@ def test_train_zoo_writes_every_recipe(monkeypatch, tmp_path):
         toydiff.Recipe(widths=(4, 8), batch=64),
         toydiff.Recipe(classes="AB", widths=(4,), labelled=True, batch=64),
     )
-    monkeypatch.setattr(zoo, "RECIPES", recipes)
-    monkeypatch.setattr(zoo, "SNAPSHOTS", (1, 2))
-    files = zoo.train_zoo(tmp_path, steps=2, progress=False)
+    bundle = zoo.Bundle(recipes, (1, 2), "A/8/2", "4/1")
+    monkeypatch.setattr(zoo, "BUNDLES", {"fractal_tree": bundle, "letters": bundle})
+    files = zoo.train_zoo(tmp_path, only=["fractal_tree"], steps=2, progress=False)
     names = ["A-4-1", "A-4-2", "A-8-1", "A-8-2", "AB-4-1-labelled", "AB-4-2-labelled"]
     assert sorted(path.stem for path in files) == names
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
@@ -212,6 +212,10 @@ def test_train_zoo_writes_every_recipe(monkeypatch, tmp_path):
     zoo.list_models.cache_clear()
     assert load_model("B", 4, 2, labelled=True).classes == "B"
     assert ModelName("AB", 4, 1, True) in zoo.list_models()
+    assert zoo.default_main() == "A/8/2"
+    assert zoo.default_guides("mix") == ("AB/4/1", "A/4/1")
+    with pytest.raises(InputError, match="unknown bundled distribution 'oak'; there are fractal_tree, letters"):
+        zoo.train_zoo(tmp_path, only=["oak"])
     zoo._load_bundled.cache_clear()
     zoo.list_models.cache_clear()
 

@@ -12,7 +12,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from toydiff.checks import InputError
-    from toydiff.datasets import DISTRIBUTIONS, fractal_tree, grid_of_gaussians, three_gaussians
+    from toydiff.datasets import (
+        DISTRIBUTIONS,
+        fractal_tree,
+        grid_of_gaussians,
+        letters,
+        rings,
+        spirals,
+        three_gaussians,
+    )
     from toydiff.denoiser import Denoiser
     from toydiff.explorer.app import explore
     from toydiff.figures import FIGURES, draw_figures
@@ -23,13 +31,22 @@ if TYPE_CHECKING:
     from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, normal_schedule, sample
     from toydiff.score_matching import validation_loss
     from toydiff.score_model import ScoreModel
+    from toydiff.strokes import Drawing, Stroke, load_drawing, save_drawing
     from toydiff.training import Training, train
     from toydiff.zoo import guided_model, list_models, load_model, load_weights, open_model, save_model
 
 # Loaded when first asked for: `toydiff --help` need not wait for JAX.
 _HOME = {
     "checks": ("InputError",),
-    "datasets": ("DISTRIBUTIONS", "fractal_tree", "grid_of_gaussians", "three_gaussians"),
+    "datasets": (
+        "DISTRIBUTIONS",
+        "fractal_tree",
+        "grid_of_gaussians",
+        "letters",
+        "rings",
+        "spirals",
+        "three_gaussians",
+    ),
     "denoiser": ("Denoiser",),
     "explorer.app": ("explore",),
     "figures": ("FIGURES", "draw_figures"),
@@ -40,6 +57,7 @@ _HOME = {
     "recipe": ("Recipe",),
     "score_matching": ("validation_loss",),
     "score_model": ("ScoreModel",),
+    "strokes": ("Drawing", "Stroke", "load_drawing", "save_drawing"),
     "training": ("Training", "train"),
     "zoo": ("guided_model", "list_models", "load_model", "load_weights", "open_model", "save_model"),
 }

@@ -8,9 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toydiff import __version__
+from toydiff.options import (
+    Parser,
+    add_sampling_options,
+    add_training_options,
+    comma_separated,
+    given_options,
+    make_parser,
+)
 
 if TYPE_CHECKING:
     from toydiff.guidance import Guided
@@ -18,87 +26,28 @@ if TYPE_CHECKING:
     from toydiff.training import Training
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line on stderr, exit status 2."""
-        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
-
-
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        """Show a default only where it says something."""
-        if action.default is None or action.default is False or action.default == []:
-            return action.help
-        if isinstance(action.default, list):
-            return f"{action.help} (default: {','.join(map(str, action.default))})"
-        return super()._get_help_string(action)
-
-
-def _parser(command: str) -> _Parser:
-    summary = COMMANDS[command].summary
-    return _Parser(prog=f"toydiff {command}", description=summary, formatter_class=_HelpFormatter, allow_abbrev=False)
-
-
-def _comma_separated(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]:
-    def parse(text: str) -> list[Any]:
-        return [convert(part.strip()) for part in text.split(",")]
-
-    parse.__name__ = f"comma-separated {convert.__name__}"  # argparse names it in its message
-    return parse
-
-
-def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> set[str]:
-    """Names of the options that differ from their defaults."""
-    return {name for name, value in vars(options).items() if value != parser.get_default(name)}
+def _parser(command: str) -> Parser:
+    return make_parser(command, COMMANDS[command].summary)
 
 
 def _train(arguments: Sequence[str]) -> int:
-    from toydiff import zoo
+    from toydiff import datasets, zoo
     from toydiff.checks import InputError
     from toydiff.recipe import Recipe
 
-    recipe = Recipe()
     parser = _parser("train")
-    add = parser.add_argument
-    add(
-        "--zoo",
-        action="store_true",
-        help="train every bundled network; --out is then a folder",
-    )
-    add(
-        "--out",
-        type=Path,
-        help="file to write, .safetensors; with several widths or snapshots put {width} and {step} in its name",
-        required=True,
-    )
-    add("--distribution", default=recipe.distribution, help="what to learn")
-    add("--classes", default=recipe.classes, help="its classes, such as A or AB")
-    add(
-        "--width",
-        type=_comma_separated(int),
-        default=list(recipe.widths),
-        help="of the layers; several train on shared batches",
-    )
-    add("--depth", type=int, default=recipe.depth, help="hidden layers")
-    add("--steps", type=int, default=4096, help="training steps")
-    add("--snapshots", type=_comma_separated(int), default=[], help="steps to keep beside the last")
-    add("--seed", type=int, default=recipe.seed, help="of the first weights and the batches")
-    add("--loss", default=recipe.loss, help="exact or denoising score matching")
-    add("--batch", type=int, default=recipe.batch, help="points a step")
-    add("--labelled", action="store_true", help="one network for each class and for all")
-    add("--free-gain", action="store_true", help="let chance decide the sign of the network's gain, as in the paper")
-    add("--resume", action="store_true", help="go on from the checkpoint beside --out")
-    add("--overwrite", action="store_true", help="start again although there is a checkpoint beside --out")
-    add("--quiet", action="store_true", help="no progress bar")
+    add_training_options(parser)
     options = parser.parse_args(arguments)
     if options.zoo:
-        if _given(parser, options) - {"zoo", "out", "quiet"}:
-            raise InputError("--zoo trains the bundled recipes: it takes --out and --quiet only")
-        files = zoo.train_zoo(options.out, progress=not options.quiet)
+        if given_options(parser, options) - {"zoo", "only", "out", "quiet"}:
+            raise InputError("--zoo trains the bundled recipes: it takes --only, --out and --quiet only")
+        files = zoo.train_zoo(options.out, only=options.only or tuple(zoo.BUNDLES), progress=not options.quiet)
         print(f"wrote {len(files)} networks to {options.out}")
         return 0
+    if options.only is not None:
+        raise InputError("--only chooses among the bundled networks: it goes with --zoo")
     recipe = Recipe(
-        distribution=options.distribution,
+        distribution=datasets.open_distribution(options.distribution),
         classes=options.classes,
         widths=tuple(options.width),
         depth=options.depth,
@@ -158,52 +107,24 @@ def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
-    from toydiff import guidance, sampling, zoo
-
-    add = parser.add_argument
-    add("--method", default="unguided", help=f"one of {', '.join(guidance.METHODS)}")
-    add("-w", "--weight", type=float, help="guidance weight; 1 is no guidance (default: the method's)")
-    add("--main", default=zoo.MAIN, help="the guided model: CLASSES/WIDTH/STEPS, exact/CLASSES or a file")
-    add(
-        "--guide",
-        action="append",
-        help="likewise a model to steer away from, once for each that the method takes (default: the method's)",
-    )
-    add(
-        "--interval",
-        type=float,
-        nargs=2,
-        metavar=("LO", "HI"),
-        help="guide where LO < sigma <= HI only (default: everywhere)",
-    )
-    add("--share", type=float, default=0.5, help="of autoguidance in the mix")
-    add("--distribution", default="fractal_tree", help="that the models are of")
-    add("-n", type=int, default=16_384, help="how many samples")
-    add("--seed", type=int, default=0, help="of the noise")
-    add("--solver", default="heun", help=f"one of {', '.join(sampling.SOLVERS)}")
-    add("--steps", type=int, default=sampling.STEPS, help="of the solver")
-    add("--sigma-max", type=float, default=sampling.SIGMA_MAX, help="noise level at the start")
-    add("--sigma-min", type=float, default=sampling.SIGMA_MIN, help="last noise level before 0")
-    add("--start", default="exact", help="exact draws at sigma-max, or pure noise")
-
-
 def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str, Any]]:
     """The model, its samples [n, 2] and the recipe that gives them again."""
     import numpy as np
 
-    from toydiff import checks, guidance, sampling, zoo
+    from toydiff import checks, datasets, guidance, sampling, zoo
 
+    distribution = datasets.open_distribution(options.distribution)
+    main = zoo.default_main(distribution) if options.main is None else options.main
     method = guidance.METHODS[checks.choice("method", options.method, guidance.METHODS)]
     lo, hi = options.interval or guidance.ALL_SIGMAS
     model = zoo.guided_model(
         options.method,
         options.weight,
-        main=options.main,
+        main=main,
         guides=options.guide,
         interval=(lo, hi),
         share=options.share,
-        distribution=options.distribution,
+        distribution=distribution,
     )
     trajectory = sampling.sample(
         model,
@@ -230,7 +151,9 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
     # JSON has no infinity: null is no upper bound.
     recipe |= {
         "weight": weight,
-        "guides": options.guide or list(method.guides),
+        "distribution": datasets.source_to_json(distribution),
+        "main": main,
+        "guides": options.guide or list(zoo.default_guides(options.method, distribution)),
         "interval": [lo, None if hi == float("inf") else hi],
     }
     return model, samples, recipe | {"toydiff": __version__}
@@ -243,7 +166,7 @@ def _sample(arguments: Sequence[str]) -> int:
     from toydiff.storage import check_writable, write_bytes
 
     parser = _parser("sample")
-    _add_sampling_options(parser)
+    add_sampling_options(parser)
     help_out = "file to write, ending in .npz: `samples` [n, 2] and `recipe`, a JSON text"
     parser.add_argument("--out", type=Path, required=True, help=help_out)
     options = parser.parse_args(arguments)
@@ -262,7 +185,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     from toydiff.checks import InputError
 
     parser = _parser("evaluate")
-    _add_sampling_options(parser)
+    add_sampling_options(parser)
     parser.add_argument(
         "--model-loss",
         nargs="*",
@@ -274,7 +197,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     if options.model_loss is None:
         report, lines = _report_metrics(options)
     else:
-        if _given(parser, options) - {"model_loss", "distribution", "json"}:
+        if given_options(parser, options) - {"model_loss", "distribution", "json"}:
             raise InputError("--model-loss takes names of models, --distribution and --json only")
         report, lines = _report_loss(options)
     print(json.dumps(report, indent=2) if options.json else "\n".join(lines))
@@ -301,10 +224,12 @@ def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[s
 
 
 def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from toydiff import score_matching, zoo
+    from toydiff import datasets, score_matching, zoo
 
-    names = options.model_loss or [zoo.MAIN, "A/32/512", "AB/32/512"]
-    losses = {name: score_matching.validation_loss(zoo.open_model(name, options.distribution)) for name in names}
+    distribution = datasets.open_distribution(options.distribution)
+    default = [zoo.default_main(distribution), *reversed(zoo.default_guides("mix", distribution))]
+    names = options.model_loss or default
+    losses = {name: score_matching.validation_loss(zoo.open_model(name, distribution)) for name in names}
     lines = [f"score-matching loss on 65,536 fresh draws{'':10}{'overall':>14}  by noise level, low to high"]
     for name, loss in losses.items():
         overall = f"{loss.overall:.5f} ± {loss.standard_error:.5f}"
@@ -318,8 +243,8 @@ def _figures(arguments: Sequence[str]) -> int:
 
     parser = _parser("figures")
     add = parser.add_argument
-    add("--only", type=_comma_separated(str), default=list(figures.FIGURES), help="some of them, comma-separated")
-    add("--format", type=_comma_separated(str), default=["png"], help=f"some of {', '.join(figures.FORMATS)}")
+    add("--only", type=comma_separated(str), default=list(figures.FIGURES), help="some of them, comma-separated")
+    add("--format", type=comma_separated(str), default=["png"], help=f"some of {', '.join(figures.FORMATS)}")
     add("--out", type=Path, default=Path("figures"), help="folder")
     add("--seed", type=int, default=0, help="of the noise")
     options = parser.parse_args(arguments)
@@ -359,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status: 0, 2 for bad input, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     commands = "\n".join(f"  {name:10} {row.summary}" for name, row in COMMANDS.items())
-    parser = _Parser(
+    parser = Parser(
         prog="toydiff",
         description="Diffusion guidance on 2D toy distributions whose density is known.",
         epilog=f"commands:\n{commands}\n\ntoydiff COMMAND --help says more.",

@@ -1,17 +1,23 @@
-"""The distributions: each a function from a choice of classes to an exact mixture, and a row in the table."""
+"""The distributions: each a function from a choice of classes to an exact mixture, and a row in the table.
+
+Wherever a distribution is taken by its name in the table, a `Drawing` is taken too.
+"""
 
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from toydiff.checks import choice
-from toydiff.mixture import GaussianMixture
+from toydiff.mixture import Components, GaussianMixture, select_classes
+from toydiff.mixture import class_choices as class_choices  # noqa: PLC0414 - part of this module's face
+from toydiff.strokes import Drawing, load_drawing
 
-Components = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Weights [k], means [k, 2], covariances [k, 2, 2] and branches [k] of one class, not yet normalised."""
+Source = str | Drawing
+"""A distribution: a row of `DISTRIBUTIONS` by its name, or a drawing."""
 
 _DEPTH = 7
 _ORIGIN = np.array([0.0030, 0.0325])
@@ -34,7 +40,7 @@ def fractal_tree(classes: str = "AB") -> GaussianMixture:
     Raises:
         InputError: another choice of classes.
     """
-    return _select(_grow_trees(), classes)
+    return select_classes(_grow_trees(), classes)
 
 
 @cache
@@ -90,7 +96,7 @@ def three_gaussians(classes: str = "ABC") -> GaussianMixture:
     angles = np.pi / 2 + 2 * np.pi / 3 * np.arange(3)
     means = radius * np.stack([np.cos(angles), np.sin(angles)], -1)
     parts = {name: _round_gaussians(means[i : i + 1], spread) for i, name in enumerate("ABC")}
-    return _select(parts, classes)
+    return select_classes(parts, classes)
 
 
 def grid_of_gaussians(classes: str = "AB") -> GaussianMixture:
@@ -110,7 +116,7 @@ def grid_of_gaussians(classes: str = "AB") -> GaussianMixture:
     corner = (column + row).ravel() % 2 == 0
     spread = 0.1 * spacing
     parts = {"A": _round_gaussians(means[corner], spread), "B": _round_gaussians(means[~corner], spread)}
-    return _select(parts, classes)
+    return select_classes(parts, classes)
 
 
 def _round_gaussians(means: np.ndarray, spread: float) -> Components:
@@ -118,21 +124,52 @@ def _round_gaussians(means: np.ndarray, spread: float) -> Components:
     return np.ones(k), means, np.tile(spread**2 * np.eye(2), (k, 1, 1)), np.arange(k)
 
 
-def _select(parts: dict[str, Components], classes: str) -> GaussianMixture:
-    """The chosen classes in one mixture, the branches of each numbered on from the one before."""
-    choice("classes", classes, class_choices("".join(parts)))
-    chosen = [parts[c] for c in classes]
-    first = np.cumsum([0] + [part[3].max() + 1 for part in chosen])
-    branches = np.concatenate([part[3] + start for part, start in zip(chosen, first, strict=False)])
-    weights, means, covariances = (np.concatenate([part[i] for part in chosen]) for i in range(3))
-    return GaussianMixture(weights, means, covariances, branches)
+def spirals(classes: str = "AB") -> GaussianMixture:
+    """Two thin spirals, one a class, wound into each other: every turn of one lies between turns of the other.
+
+    Args:
+        classes: "A", "B", or "AB" for both together (half of the mass each).
+
+    Raises:
+        InputError: another choice of classes.
+    """
+    return bundled_drawing("spirals").mixture(classes)
 
 
-def class_choices(classes: str) -> list[str]:
-    """Every choice of one or more classes: "AB" gives A, B, AB."""
-    subsets = range(1, 2 ** len(classes))
-    chosen = ["".join(c for i, c in enumerate(classes) if subset >> i & 1) for subset in subsets]
-    return sorted(chosen, key=lambda c: (len(c), c))
+def letters(classes: str = "AB") -> GaussianMixture:
+    """The letters A and B as a pen would write them, each the class of its name; they touch in one place.
+
+    Args:
+        classes: "A", "B", or "AB" for both together (0.48 and 0.52 of the mass).
+
+    Raises:
+        InputError: another choice of classes.
+    """
+    return bundled_drawing("letters").mixture(classes)
+
+
+def rings(classes: str = "AB") -> GaussianMixture:
+    """Three rings of 48 clusters, in turn a short arc of one class and a dot of the other.
+
+    Args:
+        classes: "A", "B", or "AB" for both together (0.53 and 0.47 of the mass).
+
+    Raises:
+        InputError: another choice of classes.
+    """
+    return bundled_drawing("rings").mixture(classes)
+
+
+@cache
+def bundled_drawing(name: str) -> Drawing:
+    """One of the drawings that come with toydiff: letters, rings, spirals.
+
+    Raises:
+        InputError: there is no such drawing.
+    """
+    folder = Path(__file__).parent / "drawings"
+    choice("drawing", name, sorted(path.stem for path in folder.glob("*.json")))
+    return load_drawing(folder / f"{name}.json")
 
 
 class Distribution(NamedTuple):
@@ -148,22 +185,54 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "fractal_tree": Distribution(fractal_tree, "AB"),
     "three_gaussians": Distribution(three_gaussians, "ABC"),
     "grid_of_gaussians": Distribution(grid_of_gaussians, "AB"),
+    "spirals": Distribution(spirals, "AB"),
+    "letters": Distribution(letters, "AB"),
+    "rings": Distribution(rings, "AB"),
 }
 
 
-def all_classes(name: str) -> str:
-    """The classes of a row of `DISTRIBUTIONS`, a letter each.
+def all_classes(source: Source) -> str:
+    """The classes of a distribution, a letter each.
 
     Raises:
         InputError: there is no such distribution.
     """
-    return DISTRIBUTIONS[choice("distribution", name, DISTRIBUTIONS)].classes
+    if isinstance(source, Drawing):
+        return source.classes
+    return DISTRIBUTIONS[choice("distribution", source, DISTRIBUTIONS)].classes
 
 
-def distribution(name: str, classes: str) -> GaussianMixture:
-    """The exact mixture of a row of `DISTRIBUTIONS`.
+def distribution(source: Source, classes: str) -> GaussianMixture:
+    """The exact mixture of a distribution.
 
     Raises:
         InputError: there is no such distribution or choice of classes.
     """
-    return DISTRIBUTIONS[choice("distribution", name, DISTRIBUTIONS)].mixture(classes)
+    if isinstance(source, Drawing):
+        return source.mixture(classes)
+    return DISTRIBUTIONS[choice("distribution", source, DISTRIBUTIONS)].mixture(classes)
+
+
+def open_distribution(text: str) -> Source:
+    """A distribution as the command line takes it: a name, or the path of a drawing, which ends in .json.
+
+    Raises:
+        InputError: there is no such distribution, or the file is not a drawing.
+    """
+    if str(text).endswith(".json"):
+        return load_drawing(text)
+    return choice("distribution", text, DISTRIBUTIONS)
+
+
+def source_to_json(source: Source) -> Any:
+    """A distribution as a JSON value: its name or, for a drawing, all of it."""
+    return source.to_json() if isinstance(source, Drawing) else source
+
+
+def source_from_json(value: Any) -> Source:
+    """The distribution that `source_to_json` gave; whether there is one of that name shows when it is used.
+
+    Raises:
+        InputError: it is a drawing that cannot be read.
+    """
+    return Drawing.from_json(value) if isinstance(value, dict) else value

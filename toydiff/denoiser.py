@@ -21,14 +21,14 @@ class Denoiser(ScoreModel):
         params: the network's parameters.
         label: for a network with labels the class that it is given, [] integer; the last is the null label.
         architecture: width, depth and labels.
-        distribution: name of the distribution that it was trained on.
+        distribution: that it was trained on, by name or as a drawing.
         classes: the classes that it answers for.
     """
 
     params: Params
     label: jax.Array | None = None
     architecture: Architecture = field(default=Architecture(), metadata={"static": True})
-    distribution: str = field(default="fractal_tree", metadata={"static": True})
+    distribution: datasets.Source = field(default="fractal_tree", metadata={"static": True})
     classes: str = field(default="A", metadata={"static": True})
 
     @property

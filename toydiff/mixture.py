@@ -1,6 +1,7 @@
 """Mixtures of Gaussians in the plane: the ground truth, exact at every noise level."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from toydiff.checks import InputError, count
+from toydiff.checks import InputError, choice, count
 from toydiff.score_model import ScoreModel, check_sigma
 
 Seed = int | jax.Array
@@ -164,3 +165,32 @@ class GaussianMixture(ScoreModel):
     def _branch_posterior_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         posterior = jax.nn.softmax(self.component_log_densities_at(x, sigma))
         return jax.ops.segment_sum(posterior, self.branches, self.branch_count)
+
+
+Components = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Weights [k], means [k, 2], covariances [k, 2, 2] and branches [k] of a part, not yet normalised."""
+
+
+def join_components(parts: Sequence[Components]) -> Components:
+    """One or more parts in one, the branches of each numbered on from the one before."""
+    first = np.cumsum([0] + [part[3].max() + 1 for part in parts])
+    branches = np.concatenate([part[3] + start for part, start in zip(parts, first, strict=False)])
+    weights, means, covariances = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    return weights, means, covariances, branches
+
+
+def select_classes(parts: dict[str, Components], classes: str) -> GaussianMixture:
+    """The mixture of the chosen classes, by their letters.
+
+    Raises:
+        InputError: another choice of classes than `class_choices` lists.
+    """
+    choice("classes", classes, class_choices("".join(parts)))
+    return GaussianMixture(*join_components([parts[c] for c in classes]))
+
+
+def class_choices(classes: str) -> list[str]:
+    """Every choice of one or more classes: "AB" gives A, B, AB."""
+    subsets = range(1, 2 ** len(classes))
+    chosen = ["".join(c for i, c in enumerate(classes) if subset >> i & 1) for subset in subsets]
+    return sorted(chosen, key=lambda c: (len(c), c))

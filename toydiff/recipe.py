@@ -1,6 +1,6 @@
 """How networks are trained, as one frozen value that goes to and from JSON."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from toydiff import datasets
@@ -21,7 +21,7 @@ class Recipe:
         InputError: a field is out of range.
     """
 
-    distribution: str = "fractal_tree"
+    distribution: datasets.Source = "fractal_tree"  # by name, or a drawing
     classes: str = "A"
     widths: tuple[int, ...] = (64,)  # one network each, on the same batches
     depth: int = 4
@@ -77,8 +77,9 @@ class Recipe:
         return tuple(datasets.distribution(self.distribution, name) for name in names)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self) | {"widths": list(self.widths)}
+        """The fields as JSON values, a drawing with all its strokes."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"distribution": datasets.source_to_json(self.distribution), "widths": list(self.widths)}
 
     @classmethod
     def from_json(cls, values: Any) -> "Recipe":
@@ -90,7 +91,7 @@ class Recipe:
         names = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or set(values) != names:
             raise InputError(f"not a recipe: it must have the fields {', '.join(sorted(names))}")
-        return cls(**values)
+        return cls(**values | {"distribution": datasets.source_from_json(values["distribution"])})
 
     def denoiser(self, width: int, params: Params) -> Denoiser:
         """The network of this width with these parameters."""

@@ -192,7 +192,7 @@ def check_same_recipe(found: Recipe, wanted: Recipe) -> None:
     Raises:
         InputError: they differ; the message says in what.
     """
-    ours, theirs = wanted.to_json(), found.to_json()
+    ours, theirs = vars(wanted), vars(found)
     differing = [f"{name} {theirs[name]!r}, not {ours[name]!r}" for name in ours if ours[name] != theirs[name]]
     if differing:
         raise InputError(f"cannot resume: the earlier training has {'; '.join(differing)}")

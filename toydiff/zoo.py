@@ -19,6 +19,7 @@ from toydiff.recipe import Recipe
 from toydiff.score_matching import validation_loss
 from toydiff.score_model import ScoreModel
 from toydiff.storage import PathLike, check_writable, read_arrays, read_header, write_arrays
+from toydiff.strokes import Drawing
 from toydiff.training import Training, train
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -26,12 +27,35 @@ MAIN = "A/64/4096"
 """The paper's main model."""
 
 SNAPSHOTS = (128, 256, 512, 1024, 2048, 4096)
-RECIPES = (
-    Recipe(classes="A", widths=(8, 16, 32, 64, 128)),
-    Recipe(classes="AB", widths=(8, 16, 32, 64, 128)),
-    Recipe(classes="AB", widths=(64,), labelled=True),
-)
-"""What `train_zoo` trains; every model is bundled at the steps of `SNAPSHOTS`."""
+"""Steps at which the networks of the fractal tree are bundled."""
+
+
+class Bundle(NamedTuple):
+    """A row of the table of what is bundled: the networks of a distribution."""
+
+    recipes: tuple[Recipe, ...]
+    """How they are trained."""
+    snapshots: tuple[int, ...]
+    """Steps at which each is kept."""
+    main: str
+    """The main model where none is named."""
+    guide: str
+    """Width and steps of the guides where none are named."""
+
+
+BUNDLES: dict[str, Bundle] = {
+    "fractal_tree": Bundle(
+        (
+            Recipe(classes="A", widths=(8, 16, 32, 64, 128)),
+            Recipe(classes="AB", widths=(8, 16, 32, 64, 128)),
+            Recipe(classes="AB", widths=(64,), labelled=True),
+        ),
+        SNAPSHOTS,
+        MAIN,
+        "32/512",
+    ),
+}
+"""By the name of the distribution; `train_zoo` trains them."""
 
 
 class ModelName(NamedTuple):
@@ -46,24 +70,36 @@ class ModelName(NamedTuple):
         return f"{self.classes}/{self.width}/{self.steps}" + "/labelled" * self.labelled
 
 
-def train_zoo(folder: PathLike, *, steps: int = SNAPSHOTS[-1], progress: bool = True) -> list[Path]:
-    """Train every bundled network and write its snapshots up to `steps`; the files written.
+def train_zoo(
+    folder: PathLike, *, only: Sequence[str] = tuple(BUNDLES), steps: int | None = None, progress: bool = True
+) -> list[Path]:
+    """Train every bundled network, or those of some distributions, and write its snapshots; the files written.
+
+    Args:
+        folder: where; a folder for each distribution is made in it.
+        only: the distributions, rows of `BUNDLES`.
+        steps: leave out the snapshots after this step.
+        progress: show progress bars.
 
     Raises:
-        InputError: `steps` comes before the first snapshot, or the folder cannot be written.
+        InputError: a distribution has no row, `steps` comes before the first snapshot, or the folder cannot
+            be written.
         KeyboardInterrupt: Ctrl-C; the recipes finished before it have been written.
     """
-    count("steps", steps, SNAPSHOTS[0])
+    bundles = [BUNDLES[choice("bundled distribution", name, BUNDLES)] for name in only]
+    if steps is not None:
+        count("steps", steps, max(bundle.snapshots[0] for bundle in bundles))
     written = []
-    for recipe in RECIPES:
-        check_writable(Path(folder) / recipe.distribution / "any")
-        kept = [s for s in SNAPSHOTS if s <= steps]
+    for recipe, snapshots in [(recipe, bundle.snapshots) for bundle in bundles for recipe in bundle.recipes]:
+        place = Path(folder) / str(recipe.distribution)
+        check_writable(place / "any")
+        kept = [s for s in snapshots if steps is None or s <= steps]
         training = train(recipe, kept[-1], snapshots=kept, progress=progress)
         if training.interrupted:
             raise KeyboardInterrupt
         for width, step in training.snapshots:
             name = ModelName(recipe.classes, width, step, recipe.labelled)
-            written.append(_file(name, recipe.distribution, Path(folder)))
+            written.append(_file(name, place))
             save_model(written[-1], training, width, step)
     return written
 
@@ -118,7 +154,7 @@ def load_model(
     steps: int = 4096,
     *,
     labelled: bool = False,
-    distribution: str = "fractal_tree",
+    distribution: datasets.Source = "fractal_tree",
 ) -> Denoiser:
     """A bundled network.
 
@@ -128,7 +164,7 @@ def load_model(
         width: of its layers.
         steps: of training after which the average was taken.
         labelled: the one network trained with label dropout, in place of one network for each choice of classes.
-        distribution: that it was trained on.
+        distribution: that it was trained on; of a drawing of your own there are no bundled networks.
 
     Raises:
         InputError: there is no such network; the message lists those that exist.
@@ -138,29 +174,30 @@ def load_model(
 
 
 @lru_cache(maxsize=256)
-def _load_bundled(name: ModelName, distribution: str) -> Denoiser:
+def _load_bundled(name: ModelName, distribution: datasets.Source) -> Denoiser:
     every = datasets.all_classes(distribution)
     known = name.classes in ([*every, every] if name.labelled else datasets.class_choices(every))
     stored = name._replace(classes=every) if name.labelled and known else name
-    path = _file(stored, distribution, WEIGHTS)
-    if not known or not path.is_file():
+    if not known or stored not in list_models(distribution):
         raise InputError(f"no bundled model {name} of {distribution}; there are {describe_models(distribution)}")
-    model = load_weights(path)
+    model = load_weights(_file(stored, WEIGHTS / str(distribution)))
     return model.given(name.classes) if name.labelled else model
 
 
-def _file(name: ModelName, distribution: str, folder: Path) -> Path:
-    return folder / distribution / f"{str(name).replace('/', '-')}.safetensors"
+def _file(name: ModelName, folder: Path) -> Path:
+    return folder / f"{str(name).replace('/', '-')}.safetensors"
 
 
 @cache
-def list_models(distribution: str = "fractal_tree") -> tuple[ModelName, ...]:
-    """The bundled networks, by class, width and steps."""
+def list_models(distribution: datasets.Source = "fractal_tree") -> tuple[ModelName, ...]:
+    """The bundled networks of a distribution, by class, width and steps; none of a drawing of your own."""
+    if isinstance(distribution, Drawing):
+        return ()
     stems = [path.stem.split("-") for path in (WEIGHTS / distribution).glob("*.safetensors")]
     return tuple(sorted(ModelName(c, int(w), int(s), bool(rest)) for c, w, s, *rest in stems))
 
 
-def describe_models(distribution: str = "fractal_tree") -> str:
+def describe_models(distribution: datasets.Source = "fractal_tree") -> str:
     """`list_models` in a line."""
     groups: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
     for name in list_models(distribution):
@@ -181,7 +218,7 @@ def _join(values: set[int]) -> str:
     return ", ".join(map(str, sorted(values)))
 
 
-def open_model(name: str, distribution: str = "fractal_tree") -> ScoreModel:
+def open_model(name: str, distribution: datasets.Source = "fractal_tree") -> ScoreModel:
     """A score model by name, as the command line takes it.
 
     "A/64/4096": a bundled network by classes, width and steps. "A/64/4096/labelled": the label-dropout
@@ -205,23 +242,46 @@ def open_model(name: str, distribution: str = "fractal_tree") -> ScoreModel:
     )
 
 
+def default_main(distribution: datasets.Source = "fractal_tree") -> str:
+    """The name of the main model where none is given: of the tree the paper's."""
+    return _bundle(distribution).main
+
+
+def default_guides(method: str, distribution: datasets.Source = "fractal_tree") -> tuple[str, ...]:
+    """The names of a method's guides where none are given: of the tree the paper's.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    names = METHODS[choice("method", method, METHODS)].guides
+    return tuple(f"{name.split('/')[0]}/{_bundle(distribution).guide}" for name in names)
+
+
+def _bundle(distribution: datasets.Source) -> Bundle:
+    """The row of a distribution; where there is none that of the tree, whose names then lead nowhere."""
+    name = "fractal_tree" if isinstance(distribution, Drawing) else distribution
+    return BUNDLES.get(name, BUNDLES["fractal_tree"])
+
+
 def guided_model(
     method: str = "unguided",
     weight: float | jax.Array | None = None,
     *,
-    main: str | ScoreModel = MAIN,
+    main: str | ScoreModel | None = None,
     guides: Sequence[str | ScoreModel] | None = None,
     interval: tuple[float, float] = ALL_SIGMAS,
     share: float | jax.Array = 0.5,
-    distribution: str = "fractal_tree",
+    distribution: datasets.Source = "fractal_tree",
 ) -> Guided:
     """A guided model from the zoo; by default the paper's.
 
     Args:
         method: a row of `toydiff.METHODS`.
         weight: w; 1 is no guidance; by default the method's.
-        main: the model that is guided, itself or its name (see `open_model`).
-        guides: the models that it is steered away from, likewise; by default the method's.
+        main: the model that is guided, itself or its name (see `open_model`); by default width 64 at the last
+            snapshot of class A.
+        guides: the models that it is steered away from, likewise; by default the
+            distribution's.
         interval: (lo, hi): the weight is 1 outside lo < sigma <= hi.
         share: of autoguidance in the mix.
         distribution: whose models the names mean.
@@ -230,8 +290,13 @@ def guided_model(
         InputError: a model or the method does not exist, a number is out of range, or the method's own guides
             are of another class or distribution than the main model.
     """
-    names = METHODS[choice("method", method, METHODS)].guides if guides is None else guides
-    models = [model if isinstance(model, ScoreModel) else open_model(model, distribution) for model in (main, *names)]
-    if guides is None and names and not np.array_equal(models[0].truth().means, datasets.fractal_tree("A").means):
-        raise InputError(f"the guides of {method} are of class A of the tree, the main model is not: name its guides")
+    names = default_guides(method, distribution) if guides is None else guides
+    chosen = (default_main(distribution) if main is None else main, *names)
+    models = [model if isinstance(model, ScoreModel) else open_model(model, distribution) for model in chosen]
+    if guides is None and names:
+        guided = datasets.distribution(distribution, "A")
+        if not np.array_equal(models[0].truth().means, guided.means):
+            raise InputError(
+                f"the guides of {method} are of class A of {distribution}, the main model is not: name its guides"
+            )
     return guide(method, *models, weight=weight, interval=interval, share=share)
