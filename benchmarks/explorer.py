@@ -47,6 +47,40 @@ DRAG = """async ([events, key]) => {
     return { times, rest: await until(true) - quick };
 }"""
 
+# Resolves with the milliseconds from the next movement of the mouse to the next picture on the screen.
+MOVE = """() => { window.moved = new Promise((resolve) => {
+    const picture = document.querySelector(".toydiff-picture");
+    let moved = null;
+    const move = () => { moved = performance.now(); };
+    picture.addEventListener("pointermove", move, { once: true });
+    const observer = new MutationObserver(() => {
+        if (moved === null) return;
+        observer.disconnect();
+        resolve(performance.now() - moved);
+    });
+    observer.observe(picture, { attributes: true, attributeFilter: ["data-frame"] });
+}); }"""
+
+
+def drag_the_probe(explorer):
+    """Milliseconds from each of the mouse's movements to its picture, with the real mouse, at half the noise levels."""
+    explorer.drag("step", ["ArrowLeft"] * 12)
+    explorer.picture()
+    explorer.click("probing")
+    explorer.picture()
+    box = explorer.find(".toydiff-picture").bounding_box()
+    mouse, random, times = explorer.page.mouse, np.random.default_rng(0), []
+    mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    mouse.down()
+    explorer.page.wait_for_timeout(1000)
+    for x, y in random.uniform(0.3, 0.7, (EVENTS, 2)):
+        explorer.page.evaluate(MOVE)
+        mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        times.append(explorer.page.evaluate("() => window.moved"))
+        explorer.page.wait_for_timeout(5 + 30 * random.random())
+    mouse.up()
+    return times
+
 
 def seconds_to_first_picture(browser, address):
     """From the moment Run All is taken in a fresh kernel."""
@@ -89,11 +123,14 @@ def main():
                     explorer.picture()
                     explorer.page.wait_for_timeout(3000)
                     rounds.append(explorer.page.evaluate(DRAG, [EVENTS, "ArrowLeft" if i % 2 else "ArrowRight"]))
+                probed = drag_the_probe(explorer)
     times = np.concatenate([r["times"] for r in rounds])
     rows = [
         ("slider to picture, median", f"{median(times):.0f} ms", "60 ms"),
         ("slider to picture, 95th percentile", f"{np.quantile(times, 0.95):.0f} ms", "120 ms"),
         ("rest to full quality, median", f"{median(r['rest'] for r in rounds):.0f} ms", "700 ms"),
+        ("probe to picture, median", f"{median(probed):.0f} ms", "60 ms"),
+        ("probe to picture, 95th percentile", f"{np.quantile(probed, 0.95):.0f} ms", ""),
         ("Run All to first picture, nothing compiled", f"{first[0]:.1f} s", "8 s"),
         ("Run All to first picture, the second time", f"{first[1]:.1f} s", "4 s"),
         ("of the first: sampling alone, no browser", f"{sampling:.0f} ms", ""),

@@ -209,9 +209,9 @@ def test_a_state_that_cannot_be_shown_changes_nothing(explorer, monkeypatch):
 
 
 def test_a_download_goes_when_the_picture_changes(explorer):
-    explorer.keep.download.value = "download"
+    explorer.download.value = "download"
     explorer.set(State(points=200, weight=2.0))
-    assert not explorer.keep.download.value
+    assert not explorer.download.value
 
 
 def test_a_question_is_answered(explorer, monkeypatch):

@@ -42,7 +42,7 @@ def test_import_starts_no_backend_and_help_imports_no_jax():
 
 def test_modules_import_only_from_files_above_them():
     """The order of the house: data flows one way."""
-    order = """
+    text = """
         checks compiled progress storage score_model mixture strokes datasets network denoiser
         guidance sampling ema recipe score_matching training zoo metrics
         plotting film figures
@@ -51,7 +51,8 @@ def test_modules_import_only_from_files_above_them():
         explorer.controls explorer.lab_file explorer.views explorer.take_along explorer.draw_tab explorer.train_tab
         explorer.app explorer.websocket explorer.server
         options cli __main__
-    """.split()
+    """
+    order = text.split()
     files = {
         str(path.relative_to(ROOT / "toydiff").with_suffix("")).replace("/", "."): path
         for path in (ROOT / "toydiff").rglob("*.py") if path.stem != "__init__"

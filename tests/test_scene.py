@@ -149,7 +149,10 @@ def test_damaged_files_are_refused(trained):
     refused("network 1 of the file is damaged", networks=[{"family": "a", "file": "?"}])
     refused("network 1 of the file is damaged", networks=[5])
     truncated = base64.b64encode(base64.b64decode(good["networks"][0]["file"])[:50]).decode()
-    refused("^cannot read network 1.safetensors: it is truncated or not a safetensors file", networks=[{"family": "a", "file": truncated}])
+    refused(
+        "^cannot read network 1.safetensors: it is truncated or not a safetensors file",
+        networks=[{"family": "a", "file": truncated}],
+    )
     refused("unknown family of networks", networks=[], scene={"panels": [{"main": {"family": "nobody's"}}]})
     with pytest.raises(InputError, match="not JSON"):
         open_file(b"\xff\x00")

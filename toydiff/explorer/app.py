@@ -1,9 +1,12 @@
 """The explorer: its controls beside the views of what `compute` and `drawing` make of a scene."""
 
+import asyncio
+import base64
 import html
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
@@ -19,8 +22,19 @@ from toydiff.explorer.probe import probe
 from toydiff.explorer.scene import SCENES, Scene
 from toydiff.explorer.state import State, pan, reset_view, zoom
 from toydiff.explorer.take_along import TakeAlong
+from toydiff.explorer.train_tab import TrainTab
 from toydiff.explorer.worker import Worker
 from toydiff.sampling import noise_schedule
+
+MIME = {
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "pdf": "application/pdf",
+    "gif": "image/gif",
+    "mp4": "video/mp4",
+    "json": "application/json",
+    "safetensors": "application/octet-stream",
+}
 
 
 class Explorer(w.HBox):
@@ -32,7 +46,7 @@ class Explorer(w.HBox):
         self.scene = scene if isinstance(scene, Scene) else Scene((scene or State(),))
         self.scenes = dict(scenes)
         self.message, self.banner, self.legend, self.numbers = w.HTML(), w.HTML(), w.HTML(), w.HTML()
-        self.sigma, self.probe = w.HTML(), w.HTML()
+        self.sigma, self.probe, self.download = w.HTML(), w.HTML(), w.HTML()
         self.curve = w.Image(format="svg+xml", layout=w.Layout(display="none"))
         self.pictures: list[Picture] = []
         self.grid = w.Box()
@@ -40,7 +54,11 @@ class Explorer(w.HBox):
         self.controls = Controls(self.scene.state, self.set, self.complain)
         self.menu = w.Dropdown()
         self.menu.observe(self._on_menu, "value")
-        self.keep = TakeAlong(self)
+        self.keep, self.train = TakeAlong(self), TrainTab(self)
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:  # in a plain script
+            self._loop = None
         self._lay_out()
         self.worker = Worker(self._show_picture, self._show_numbers, self.complain)
         self.fill_menu()
@@ -68,10 +86,11 @@ class Explorer(w.HBox):
             self.controls.fill(self.scene.state)
             raise
         self.scene = scene
+        self.train.fill(scene.state)
         self._fill_grid()
         self._hide()
         self.menu.value = next((name for name, other in self.scenes.items() if other == scene), "")
-        self.message.value = self.keep.download.value = ""
+        self.message.value = self.download.value = ""
         self.banner.value = views.banner(scene)
         self.sigma.value = f"<div class='toydiff-sigma'>noise level σ = {noise_schedule()[scene.state.step]:.3g}</div>"
         self.legend.value = views.legend(scene)
@@ -91,6 +110,11 @@ class Explorer(w.HBox):
         """Say what was done."""
         self.message.value = f"<div class='toydiff-note' role='status'>{html.escape(text)}</div>"
 
+    def offer(self, name: str, content: bytes) -> None:
+        """Offer a file as a download, until the picture changes."""
+        data = f"data:{MIME[Path(name).suffix[1:]]};base64,{base64.b64encode(content).decode()}"
+        self.download.value = f'<a class="toydiff-download" download="{name}" href="{data}">download {name}</a>'
+
     def attempt(self, act: Callable[[], object]) -> None:
         """Do something for a callback, where an exception would otherwise only be logged."""
         try:
@@ -98,8 +122,16 @@ class Explorer(w.HBox):
         except Exception as error:
             self.complain(error)
 
+    def post(self, act: Callable[[], object]) -> None:
+        """Do something on the thread of the callbacks, so that two threads never change the scene at once."""
+        if self._loop is not None and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self.attempt, act)
+        else:
+            self.attempt(act)
+
     def close(self) -> None:
-        """End the worker with the widget."""
+        """End the threads with the widget."""
+        self.train.close()
         self.worker.close()
         super().close()
 
@@ -109,7 +141,10 @@ class Explorer(w.HBox):
         add.on_click(lambda _: self.attempt(lambda: self.show(self.scene.with_panel())))
         self.controls.time.children = [*self.controls.time.children, add]
         guidance = w.VBox([self.menu, self.controls.guidance])
-        self.tabs = w.Tab([guidance, self.controls.layers, self.keep], titles=("Guidance", "Layers", "Take along"))
+        self.tabs = w.Tab(
+            [guidance, self.controls.layers, self.train, self.keep],
+            titles=("Guidance", "Layers", "Train", "Take along"),
+        )
         middle = w.VBox([self.banner, self.message, self.grid, self.controls.time])
         self.measured = w.VBox([self.numbers, self.curve])
         side = w.VBox([self.sigma, self.legend, self.probe, self.measured])
@@ -123,15 +158,17 @@ class Explorer(w.HBox):
             "tabs": self.tabs,
             "guidance": guidance,
             "layers": self.controls.layers,
+            "train": self.train,
             "take-along": self.keep,
         }
         for name, part in self._parts.items():
             part.add_class(f"toydiff-{name}")
         for name, part in {"message": self.message, "scene-title": self.banner, "grid": self.grid}.items():
             part.add_class(f"toydiff-{name}")
-        for name, part in {"controls": self.tabs, "middle": middle, "side": side}.items():
+        left = w.VBox([self.tabs, self.download])
+        for name, part in {"controls": left, "middle": middle, "side": side}.items():
             part.add_class(f"toydiff-{name}")
-        w.HBox.__init__(self, [self.tabs, middle, side])
+        w.HBox.__init__(self, [left, middle, side])
         self.add_class("toydiff-explorer")
 
     def _fill_grid(self) -> None:

@@ -53,13 +53,13 @@ class Models(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def truth_of(distribution: str, classes: str) -> GaussianMixture:
+def truth_of(distribution: datasets.Source, classes: str) -> GaussianMixture:
     """One object for each choice, so that its outlines and quantiles are computed once."""
     return datasets.distribution(distribution, classes)
 
 
 @lru_cache(maxsize=8)
-def reference_of(distribution: str, classes: str) -> metrics.Reference:
+def reference_of(distribution: datasets.Source, classes: str) -> metrics.Reference:
     """What samples are measured against."""
     return metrics.Reference(truth_of(distribution, classes), n=1 << 18)
 
@@ -76,15 +76,19 @@ def models_of(state: State) -> Models:
             return truth_of(state.distribution, classes)
         return network(state.distribution, choice.family, ModelName(classes, choice.width, choice.steps))
 
-    row, every = METHODS[state.method], datasets.all_classes(state.distribution)
     main = model(state.main, state.classes)
-    # A method's guide is of all classes where the paper's is ("AB/..."), else of the class itself.
-    paper_classes = [name.split("/")[0] for name in row.guides]
-    guides = [model(state.guide, every if len(names) > 1 else state.classes) for names in paper_classes]
+    guides = [model(state.guide, classes) for classes in guide_classes(state)]
     # Always a curve, so that bending it compiles nothing.
     weight = WeightCurve(KNOTS, state.weight_curve or (state.weight,) * len(KNOTS))
     guided = guide(state.method, main, *guides, weight=weight, interval=state.interval, share=state.share)
     return Models(truth_of(state.distribution, state.classes), main, tuple(guides), guided)
+
+
+def guide_classes(state: State) -> list[str]:
+    """The classes that each guide of the method is of: all where the paper's is ("AB/..."), else those in view."""
+    paper_classes = [name.split("/")[0] for name in METHODS[state.method].guides]
+    every = datasets.all_classes(state.distribution)
+    return [every if len(classes) > 1 else state.classes for classes in paper_classes]
 
 
 def sampling_part(state: State) -> State:
@@ -111,7 +115,7 @@ def _sample(state: State, quality: Quality) -> Trajectory:
 
 
 @lru_cache(maxsize=12)
-def _start(distribution: str, classes: str, seed: int, n: int) -> jax.Array:
+def _start(distribution: datasets.Source, classes: str, seed: int, n: int) -> jax.Array:
     return truth_of(distribution, classes).sample(seed, n, SIGMA_MAX)
 
 
@@ -154,7 +158,7 @@ def _outliers(state: State, quality: Quality) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _outlier_level(distribution: str, classes: str) -> float:
+def _outlier_level(distribution: datasets.Source, classes: str) -> float:
     return reference_of(distribution, classes).quantile(0.001)
 
 
@@ -199,7 +203,7 @@ def same_sample(states: Sequence[State], panel: int, x: float, y: float) -> np.n
     return np.stack([points[i] for points in now])
 
 
-def _metric_rows(distribution: str, classes: str) -> dict[str, Callable[[metrics.Scored], float]]:
+def _metric_rows(distribution: datasets.Source, classes: str) -> dict[str, Callable[[metrics.Scored], float]]:
     rows = {name: metrics.METRICS[name].function for name in SHOWN_METRICS}
     every = datasets.all_classes(distribution)
     if classes != every:
@@ -208,7 +212,7 @@ def _metric_rows(distribution: str, classes: str) -> dict[str, Callable[[metrics
 
 
 @lru_cache(maxsize=16)
-def _floor(distribution: str, classes: str, n: int) -> dict[str, float]:
+def _floor(distribution: datasets.Source, classes: str, n: int) -> dict[str, float]:
     """The same metrics of as many exact samples."""
     reference = reference_of(distribution, classes)
     exact = metrics.Scored(reference.truth.sample(1_000_003, n), reference)

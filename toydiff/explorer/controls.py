@@ -21,6 +21,7 @@ from toydiff.explorer.state import (
 from toydiff.guidance import METHODS
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS
 from toydiff.score_model import LARGEST_SIGMA
+from toydiff.strokes import Drawing
 
 SLIDER_WEIGHT = 8.0
 """The slider ends here; the box beside it takes larger weights."""
@@ -62,6 +63,8 @@ class Controls:
 
     def _fill_options(self, state: State) -> None:
         widgets = {name: widget for name, (widget, _) in self._rows.items()}
+        drawn = [("your drawing", state.distribution)] if isinstance(state.distribution, Drawing) else []
+        widgets["distribution"].options = [*((name, name) for name in datasets.DISTRIBUTIONS), *drawn]
         widgets["classes"].options = datasets.class_choices(datasets.all_classes(state.distribution))
         for name in ("main", "guide"):
             unused = name == "guide" and not METHODS[state.method].guides
@@ -111,7 +114,7 @@ class Controls:
             f"{name}-box",
             box,
             lambda s: f"{getattr(s, name):g}" if isinstance(getattr(s, name), float) else str(getattr(s, name)),
-            lambda s, text: replace(s, **{name: _number(text)}),
+            lambda s, text: replace(s, **{name: parse_number(text)}),
         )
 
     def _method(self) -> list[w.Widget]:
@@ -119,7 +122,6 @@ class Controls:
         slider.layout.flex = "1 1 auto"
         share = w.FloatSlider(min=0, max=1, step=0.01, description="share")
         methods = [(row.title, name) for name, row in METHODS.items()]
-        distributions = list(datasets.DISTRIBUTIONS)
         weight = self._row("weight", slider, lambda s: min(s.weight, SLIDER_WEIGHT), lambda s, v: replace(s, weight=v))
         return [
             self._row(
@@ -134,7 +136,7 @@ class Controls:
             self._field("share", share),
             self._row(
                 "distribution",
-                w.Dropdown(options=distributions, description="data"),
+                w.Dropdown(options=list(datasets.DISTRIBUTIONS), description="data"),
                 lambda s: s.distribution,
                 lambda s, v: with_classes(s, v, datasets.all_classes(v)[0]),
             ),
@@ -258,7 +260,8 @@ def _is_rounding(widget: w.Widget, new: Any, old: Any) -> bool:
     return bool(abs(new - old) < 0.51 * widget.step)
 
 
-def _number(text: str) -> Any:
+def parse_number(text: str) -> Any:
+    """A whole number, else any number, else the text itself, which whatever takes the number will refuse."""
     for convert in (int, float):
         try:
             return convert(text)

@@ -1,6 +1,7 @@
 """From a state to its picture; no widget is imported here."""
 
 import io
+import threading
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from toydiff import datasets, plotting
+from toydiff.checks import InputError
 from toydiff.explorer.compute import (
     QUICK,
     Quality,
@@ -33,6 +35,10 @@ from toydiff.guidance import METHODS, Ratio
 from toydiff.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
 from toydiff.sampling import Trajectory
 from toydiff.score_model import ScoreModel
+from toydiff.strokes import Drawing
+
+drawing_lock = threading.Lock()
+"""Who draws holds it: Matplotlib does not promise to draw in two threads at once."""
 
 GUIDED = plotting.Hue("#d5eef0", "#3aa0a8", "#0a5158")
 INK = "#222222"
@@ -171,7 +177,7 @@ def _draw_probe(ax: Axes, state: State) -> list[Artist]:
 
 
 @lru_cache(maxsize=32)
-def _arrow_points(distribution: str, classes: str, view: plotting.View, sigma: float) -> np.ndarray:
+def _arrow_points(distribution: datasets.Source, classes: str, view: plotting.View, sigma: float) -> np.ndarray:
     """Points of the data at this noise level, spread over the view; one fixed number for one compilation."""
     draws = np.asarray(truth_of(distribution, classes).sample(0, 1 << 14, sigma))
     points = plotting.thin_points(draws[view.contains(draws)][:1500], view.half_width / 9)[:128]
@@ -273,17 +279,29 @@ def picture_bytes(kind: str, *states: State) -> bytes:
 
 
 def python_code(*states: State) -> str:
-    """Python that makes exactly this picture and runs as pasted."""
+    """Python that makes exactly this picture and runs as pasted.
+
+    Raises:
+        InputError: a network in it was trained or loaded here, so that other programs do not have it.
+    """
+    own = [m.family for s in states for m in (s.main, s.guide) if not m.exact and m.family != BUNDLED]
+    if own:
+        raise InputError(f"other programs do not have the networks of {own[0]}: save the laboratory's file instead")
     default = State()
     parts = []
     for state in states:
         changed = [f.name for f in fields(State) if getattr(state, f.name) != getattr(default, f.name)]
-        arguments = "".join(f"        {name}={getattr(state, name)!r},\n" for name in changed)
+        arguments = "".join(f"        {name}={_code(getattr(state, name))},\n" for name in changed)
         parts.append(f"    State(\n{arguments}    ),\n" if arguments else "    State(),\n")
     return (
+        "from toydiff import Drawing\n"
         "from toydiff.explorer.drawing import draw\n"
         "from toydiff.explorer.state import ModelChoice, State\n"
         "from toydiff.plotting import View\n\n"
         f"states = [\n{''.join(parts)}]\n"
         'draw(*states).savefig("toydiff.png", dpi=200)\n'
     )
+
+
+def _code(value: Any) -> str:
+    return f"Drawing.from_json({value.to_json()!r})" if isinstance(value, Drawing) else repr(value)

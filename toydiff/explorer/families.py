@@ -1,13 +1,15 @@
 """The networks at hand: the bundled ones, and families that were trained or loaded while the explorer ran."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from toydiff.checks import InputError, choice
+from toydiff.datasets import Source
 from toydiff.denoiser import Denoiser
 from toydiff.storage import read_header
 from toydiff.training import Training
@@ -25,20 +27,20 @@ class Network(NamedTuple):
 
 
 class _Family(NamedTuple):
-    distribution: Any
+    distribution: Source
     networks: dict[ModelName, Network]
 
 
 _own: dict[str, _Family] = {}
 
 
-def families(distribution: Any) -> list[str]:
+def families(distribution: Source) -> list[str]:
     """The names of the families of a distribution, the bundled one first where there is one."""
     own = [name for name, family in _own.items() if family.distribution == distribution and family.networks]
     return [BUNDLED] * bool(list_models(distribution)) + own
 
 
-def networks(distribution: Any, family: str) -> list[ModelName]:
+def networks(distribution: Source, family: str) -> list[ModelName]:
     """The networks of a family, by classes, width and steps.
 
     Raises:
@@ -49,13 +51,13 @@ def networks(distribution: Any, family: str) -> list[ModelName]:
     return [name for name in names if not name.labelled]
 
 
-def available(distribution: Any, family: str) -> tuple[list[int], list[int]]:
+def available(distribution: Source, family: str) -> tuple[list[int], list[int]]:
     """Widths and steps of the networks of a family."""
     names = networks(distribution, family)
     return sorted({name.width for name in names}), sorted({name.steps for name in names})
 
 
-def network(distribution: Any, family: str, name: ModelName) -> Denoiser:
+def network(distribution: Source, family: str, name: ModelName) -> Denoiser:
     """A network of a family.
 
     Raises:
@@ -66,7 +68,21 @@ def network(distribution: Any, family: str, name: ModelName) -> Denoiser:
     return own_network(distribution, family, name).denoiser
 
 
-def own_network(distribution: Any, family: str, name: ModelName) -> Network:
+def file_of(distribution: Source, family: str, name: ModelName) -> bytes:
+    """The file of a network, as `toydiff.save_model` writes it.
+
+    Raises:
+        InputError: there is none of this name, or it is bundled.
+    """
+    if family == BUNDLED:
+        raise InputError(f"{name} is bundled: everyone has it under this name")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        own_network(distribution, family, name).save(path)
+        return path.read_bytes()
+
+
+def own_network(distribution: Source, family: str, name: ModelName) -> Network:
     """A network of a family that is not bundled.
 
     Raises:
@@ -80,7 +96,12 @@ def own_network(distribution: Any, family: str, name: ModelName) -> Network:
     return _own[family].networks[name]
 
 
-def new_family(distribution: Any, kind: str = "training") -> str:
+def distribution_of(family: str) -> Source:
+    """The distribution that a family of one's own was trained on."""
+    return _own[family].distribution
+
+
+def new_family(distribution: Source, kind: str = "training") -> str:
     """An empty family under a name that was never used: a name stands for the same networks for ever."""
     name = next(name for i in range(1, len(_own) + 2) if (name := f"{kind} {i}") not in _own)
     _own[name] = _Family(distribution, {})

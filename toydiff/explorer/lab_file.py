@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toydiff.checks import InputError
+from toydiff.datasets import Source
 from toydiff.explorer import families
 from toydiff.explorer.scene import SCENES, Scene
 from toydiff.zoo import ModelName
@@ -30,7 +31,7 @@ def file_bytes(scene: Scene, scenes: Mapping[str, Scene]) -> bytes:
     return json.dumps(values).encode()
 
 
-def _own_networks(scenes: Iterable[Scene]) -> list[tuple[Any, str, ModelName]]:
+def _own_networks(scenes: Iterable[Scene]) -> list[tuple[Source, str, ModelName]]:
     """The networks that are not bundled, of the sizes that the panels use: distribution, family and name."""
     sizes = {
         (state.distribution, model.family, model.width, model.steps)
@@ -47,11 +48,8 @@ def _own_networks(scenes: Iterable[Scene]) -> list[tuple[Any, str, ModelName]]:
     ]
 
 
-def _network_values(distribution: Any, family: str, name: ModelName) -> dict[str, str]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.safetensors"
-        families.own_network(distribution, family, name).save(path)
-        return {"family": family, "file": base64.b64encode(path.read_bytes()).decode()}
+def _network_values(distribution: Source, family: str, name: ModelName) -> dict[str, str]:
+    return {"family": family, "file": base64.b64encode(families.file_of(distribution, family, name)).decode()}
 
 
 def open_file(content: bytes) -> tuple[Scene, dict[str, Scene]]:

@@ -46,7 +46,7 @@ def sweep_changes() -> list[dict[str, Any]]:
     low, high = SWEEP_WEIGHTS
     half = SWEEP_FRAMES // 2
     up = [low + (high - low) * (1 - math.cos(math.pi * i / half)) / 2 for i in range(half + 1)]
-    return [{"weight": w} for w in [*up, *up[-2:0:-1]]]
+    return [{"weight": w, "weight_curve": None} for w in [*up, *up[-2:0:-1]]]
 
 
 def _curve_quality(state: State) -> Quality:
@@ -94,7 +94,8 @@ def _draw(states: list[State], row: Kind, pixels: int) -> Iterator[Image.Image]:
 def caption(state: State) -> tuple[str, str]:
     """Two lines: the method, then the weight and the noise level, in digits that keep their places."""
     sigma = float(noise_schedule()[state.step])
-    return METHODS[state.method].title, f"w = {state.weight:.2f}   σ = {sigma:.3f}"
+    weight = f"w = {state.weight:.2f}" if state.weight_curve is None else "w drawn"
+    return METHODS[state.method].title, f"{weight}   σ = {sigma:.3f}"
 
 
 def _captioned(picture: Image.Image, state: State) -> Image.Image:

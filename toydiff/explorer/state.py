@@ -61,7 +61,7 @@ class State:
     weight_curve: tuple[float, ...] | None = None  # w at the noise levels KNOTS, in place of one w for all
     interval: tuple[float, float] = (0.0, LARGEST_SIGMA)  # the weight acts where lo < sigma <= hi
     share: float = 0.5  # of autoguidance in the mix
-    distribution: str = "fractal_tree"
+    distribution: datasets.Source = "fractal_tree"  # by name, or a drawing
     classes: str = "A"
     main: ModelChoice = ModelChoice()  # the paper's
     guide: ModelChoice = ModelChoice(32, 512)  # the paper's
@@ -126,7 +126,8 @@ class State:
         """The state as JSON text."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         models = {name: vars(values[name]) for name in ("main", "guide")}
-        return json.dumps(values | models | {"view": self.view._asdict()})
+        source = datasets.source_to_json(self.distribution)
+        return json.dumps(values | models | {"view": self.view._asdict(), "distribution": source})
 
     @classmethod
     def from_json(cls, text: str) -> "State":
@@ -143,6 +144,8 @@ class State:
         for name in ("main", "guide"):
             if name in values:
                 values[name] = ModelChoice(**_known(name, values[name], {f.name for f in fields(ModelChoice)}))
+        if "distribution" in values:
+            values["distribution"] = datasets.source_from_json(values["distribution"])
         if "view" in values:
             view = _known("view", values["view"], set(View._fields))
             values["view"] = FULL_VIEW._replace(**view)
@@ -164,16 +167,18 @@ def _numbers(name: str, values: Any, n: int) -> list[Any]:
     return list(values)
 
 
-def has_networks(distribution: str, classes: str) -> bool:
+def has_networks(distribution: datasets.Source, classes: str) -> bool:
     """Whether there are networks of these classes; elsewhere only exact densities."""
     return any(_teaches(distribution, family, classes) for family in families(distribution))
 
 
-def _teaches(distribution: str, family: str, classes: str) -> bool:
+def _teaches(distribution: datasets.Source, family: str, classes: str) -> bool:
     return any(name.classes == classes for name in networks(distribution, family))
 
 
-def default_models(distribution: str, classes: str, family: str | None = None) -> tuple[ModelChoice, ModelChoice]:
+def default_models(
+    distribution: datasets.Source, classes: str, family: str | None = None
+) -> tuple[ModelChoice, ModelChoice]:
     """A main model and a guide as the paper's, or as near as a family has them; exact where there are no networks.
 
     Args:
@@ -183,23 +188,36 @@ def default_models(distribution: str, classes: str, family: str | None = None) -
     """
     found = [name for name in families(distribution) if _teaches(distribution, name, classes)]
     family = family or next(iter(found), None)
-    if family is None:
+    main = newest(distribution, family, [classes]) if family else None
+    if main is None:
         return ModelChoice(exact=True), ModelChoice(exact=True)
-    most = available(distribution, family)[1][-1]
-    return nearest(distribution, family, 64, most), nearest(distribution, family, 32, most // 8)
+    return main, newest(distribution, main.family, [classes], 32, 1 / 8) or main
 
 
-def nearest(distribution: str, family: str, width: int, steps: int) -> ModelChoice:
+def newest(
+    distribution: datasets.Source, family: str, classes: Sequence[str], width: int = 64, part: float = 1.0
+) -> ModelChoice | None:
+    """The network nearest to a width and a part of the longest training that a family has for all of `classes`."""
+    sizes = [{n[1:3] for n in networks(distribution, family) if n.classes == c} for c in classes]
+    common = set.intersection(*sizes) if sizes else set()
+    if not common:
+        return None
+    longest = max(steps for _, steps in common)
+    return ModelChoice(*min(sorted(common), key=lambda size: _distance(size, (width, part * longest))), family=family)
+
+
+def nearest(distribution: datasets.Source, family: str, width: int, steps: int) -> ModelChoice:
     """The network of a family that is nearest, in ratio, to a width and a number of steps."""
     widths, snapshots = available(distribution, family)
-    return ModelChoice(_nearest(widths, width), _nearest(snapshots, steps), family=family)
+    sizes = [(w, s) for w in widths for s in snapshots]
+    return ModelChoice(*min(sizes, key=lambda size: _distance(size, (width, steps))), family=family)
 
 
-def _nearest(options: Sequence[int], wanted: int) -> int:
-    return min(options, key=lambda option: abs(math.log(option / max(wanted, 1))))
+def _distance(size: tuple[int, int], wanted: tuple[float, float]) -> float:
+    return sum(abs(math.log(value / max(goal, 1))) for value, goal in zip(size, wanted, strict=True))
 
 
-def with_classes(state: State, distribution: str, classes: str) -> State:
+def with_classes(state: State, distribution: datasets.Source, classes: str) -> State:
     """The state with another class in view, and other models where these do not know it."""
     main, guide = state.main, state.guide
     known = distribution == state.distribution and has_networks(distribution, state.classes)
@@ -226,7 +244,7 @@ PRESETS: dict[str, State] = {
 """Views of the paper's figures."""
 
 
-def whole_view(distribution: str, classes: str) -> View:
+def whole_view(distribution: datasets.Source, classes: str) -> View:
     """A view of all that is sampled; of the tree's class A the paper's."""
     if (distribution, classes) == ("fractal_tree", "A"):
         return FULL_VIEW

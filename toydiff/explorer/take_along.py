@@ -1,31 +1,23 @@
 """The explorer's last tab: the scene, the picture and the code to take along, and a lecture to prepare."""
 
-import base64
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 
 from toydiff.checks import InputError
-from toydiff.explorer import drawing
+from toydiff.explorer import drawing, recording
 from toydiff.explorer.controls import button
+from toydiff.explorer.drawing import drawing_lock
 from toydiff.explorer.help import HIDEABLE
 from toydiff.explorer.lab_file import file_bytes, open_file
 from toydiff.explorer.scene import Scene
-from toydiff.explorer.worker import drawing_lock
+from toydiff.film import film_bytes
 
-MIME = {
-    "png": "image/png",
-    "svg": "image/svg+xml",
-    "pdf": "application/pdf",
-    "gif": "image/gif",
-    "mp4": "video/mp4",
-    "json": "application/json",
-    "safetensors": "application/octet-stream",
-}
+FILMS = ("gif", "mp4")
 
 
 class TakeAlong(w.VBox):
@@ -34,7 +26,6 @@ class TakeAlong(w.VBox):
     def __init__(self, explorer: Any):
         """Of this explorer."""
         self.explorer = explorer
-        self.download = w.HTML()
         self.text = w.Textarea(
             placeholder="Paste a state here, then press Restore", tooltip="A scene as JSON, or Python"
         )
@@ -53,14 +44,18 @@ class TakeAlong(w.VBox):
             make(kind.upper(), f"The picture as {kind.upper()}", partial(self._picture, kind))
             for kind in ("png", "svg", "pdf")
         ]
+        self.film = w.Dropdown(options=[(row.title, name) for name, row in recording.KINDS.items()])
+        self.film.layout = w.Layout(width="auto", flex="1 1 auto", min_width="0")
+        self.film.add_class("toydiff-film")
+        self.recorders = [
+            make(kind.upper(), f"A film of the pictures as {kind.upper()}", partial(self._record, kind))
+            for kind in FILMS
+        ]
+        self.bar = w.FloatProgress(max=1.0, layout=w.Layout(width="100%", display="none"))
+        films = w.HBox([self.film, *self.recorders])
         super().__init__(
-            [w.HBox(states), self.text, w.HBox(files), w.HBox(pictures), self.download, *self._lecture(make)]
+            [w.HBox(states), self.text, w.HBox(files), w.HBox(pictures), films, self.bar, *self._lecture(make)]
         )
-
-    def offer(self, name: str, content: bytes) -> None:
-        """Offer a file as a download."""
-        data = f"data:{MIME[Path(name).suffix[1:]]};base64,{base64.b64encode(content).decode()}"
-        self.download.value = f'<a class="toydiff-download" download="{name}" href="{data}">download {name}</a>'
 
     def _lecture(self, make: Callable[..., w.Button]) -> list[w.Widget]:
         """A title, a question and what is hidden: what a class sees."""
@@ -85,7 +80,7 @@ class TakeAlong(w.VBox):
         self.explorer.show(Scene.from_json(self.text.value))
 
     def _save(self) -> None:
-        self.offer("toydiff-laboratory.json", file_bytes(self.explorer.scene, self.explorer.scenes))
+        self.explorer.offer("toydiff-laboratory.json", file_bytes(self.explorer.scene, self.explorer.scenes))
 
     def _on_upload(self, event: Any) -> None:
         if event["new"]:
@@ -101,7 +96,39 @@ class TakeAlong(w.VBox):
     def _picture(self, kind: str) -> None:
         with drawing_lock:
             content = drawing.picture_bytes(kind, *self.explorer.scene.panels)
-        self.offer(f"toydiff.{kind}", content)
+        self.explorer.offer(f"toydiff.{kind}", content)
+
+    def _record(self, kind: str) -> None:
+        """Draw a film on a thread of its own; other pictures are drawn between its own."""
+        scene = self.explorer.scene
+        pixels = 480 if len(scene.panels) == 1 else 360
+        frames = recording.frames(scene.panels, self.film.value, pixels)
+        total = len(recording.KINDS[self.film.value].changes())
+        self._set_recording(True)
+
+        def drawn() -> Iterator[Any]:
+            for i in range(1, total + 1):
+                with drawing_lock:
+                    frame = next(frames)
+                self.bar.value = i / total
+                yield frame
+
+        def record() -> None:
+            try:
+                content = film_bytes(kind, drawn(), fps=recording.FPS)
+                self.explorer.post(lambda: self.explorer.offer(f"toydiff.{kind}", content))
+            except Exception as error:
+                failure = error
+                self.explorer.post(lambda: self.explorer.complain(failure))
+            finally:
+                self.explorer.post(lambda: self._set_recording(False))
+
+        threading.Thread(target=record, name="toydiff-recording", daemon=True).start()
+
+    def _set_recording(self, on: bool) -> None:
+        self.bar.value, self.bar.layout.display = 0.0, None if on else "none"
+        for recorder in self.recorders:
+            recorder.disabled = on
 
     def _preview(self) -> None:
         lecture = {"title": self.title.value, "question": self.question.value, "hidden": tuple(self.hidden.value)}

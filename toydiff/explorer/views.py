@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from toydiff.explorer import compute, drawing
+from toydiff.explorer.drawing import drawing_lock
 from toydiff.explorer.probe import Probe
 from toydiff.explorer.scene import Scene
 from toydiff.explorer.state import LAYERS, State
@@ -82,22 +83,25 @@ def curve_picture(state: State, values: np.ndarray, here: dict[str, Score]) -> b
         values: outlier rate and coverage at each of `compute.CURVE_WEIGHTS`, [weights, 2].
         here: the numbers of the state.
     """
-    figure = Figure(figsize=(4, 2.9), layout="constrained")
-    left = figure.subplots()
-    right = left.twinx()
-    weights = compute.CURVE_WEIGHTS
-    left.plot(weights, 100 * values[:, 0], color=OUTLIER, marker="o", markersize=4)
-    right.plot(weights, 100 * values[:, 1], color=drawing.INK, marker="s", markersize=4, linestyle="--")
-    if state.weight_curve is None:
-        left.axvline(min(state.weight, weights[-1]), color="#777777", linewidth=1.5)
-    else:
-        left.axhline(100 * here["outlier_rate_0.001"].value, color=OUTLIER, linewidth=1.5, linestyle=":")
-        right.axhline(100 * here["branch_coverage"].value, color=drawing.INK, linewidth=1.5, linestyle=":")
-    left.set(ylim=(0, None))
-    left.set_xlabel("weight w" if state.weight_curve is None else "constant weight w  (dotted: as drawn)", fontsize=12)
-    left.set_ylabel("outliers, %  (●)", color=OUTLIER, fontsize=12)
-    right.set_ylabel("branches kept, %  (■)", fontsize=12)
-    right.set(ylim=(0, 105))
-    content = io.BytesIO()
-    figure.savefig(content, format="svg")
+    with drawing_lock:
+        figure = Figure(figsize=(4, 2.9), layout="constrained")
+        left = figure.subplots()
+        right = left.twinx()
+        weights = compute.CURVE_WEIGHTS
+        left.plot(weights, 100 * values[:, 0], color=OUTLIER, marker="o", markersize=4)
+        right.plot(weights, 100 * values[:, 1], color=drawing.INK, marker="s", markersize=4, linestyle="--")
+        if state.weight_curve is None:
+            left.axvline(min(state.weight, weights[-1]), color="#777777", linewidth=1.5)
+        else:
+            left.axhline(100 * here["outlier_rate_0.001"].value, color=OUTLIER, linewidth=1.5, linestyle=":")
+            right.axhline(100 * here["branch_coverage"].value, color=drawing.INK, linewidth=1.5, linestyle=":")
+        left.set(ylim=(0, None))
+        left.set_xlabel(
+            "weight w" if state.weight_curve is None else "constant weight w  (dotted: as drawn)", fontsize=12
+        )
+        left.set_ylabel("outliers, %  (●)", color=OUTLIER, fontsize=12)
+        right.set_ylabel("branches kept, %  (■)", fontsize=12)
+        right.set(ylim=(0, 105))
+        content = io.BytesIO()
+        figure.savefig(content, format="svg")
     return content.getvalue()

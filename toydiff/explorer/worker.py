@@ -4,19 +4,19 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from toydiff.explorer.compute import QUICK, Quality, compile_ahead
-from toydiff.explorer.drawing import Renderer
+from toydiff.explorer.drawing import Renderer, drawing_lock
+from toydiff.explorer.probe import probe
 from toydiff.explorer.scene import Scene
 from toydiff.explorer.state import State
+from toydiff.sampling import STEPS
 
 REST_S = 0.12
 """Seconds without a new scene after which the full pictures are drawn."""
 ACKNOWLEDGE_S = 0.5
 """How long to wait until the browser shows the pictures before the next ones are sent."""
-
-drawing_lock = threading.Lock()
-"""Explorers of one notebook draw in turn: Matplotlib does not promise to draw in two threads at once."""
 
 
 class Worker:
@@ -128,7 +128,7 @@ class Worker:
                 time.sleep(REST_S)
                 continue
             try:
-                for _ in compile_ahead(self._newest.state):
+                for _ in _ahead(self._newest.state):
                     if self._closed or self.paused or not self._resting.is_set():
                         break
                 else:
@@ -140,3 +140,9 @@ class Worker:
 
 def _active_first(scene: Scene) -> list[int]:
     return sorted(range(len(scene.panels)), key=lambda panel: panel != scene.active)
+
+
+def _ahead(state: State) -> Iterator[object]:
+    """What a person may do next: probe, then choose another width or method."""
+    yield probe(replace(state, probe=(state.view.x, state.view.y), step=STEPS // 2))
+    yield from compile_ahead(state)
