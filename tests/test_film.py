@@ -200,6 +200,14 @@ def test_sweep_goes_up_and_back_and_leaves_the_unguided_alone(monkeypatch):
     assert (frames[0][:18, :120] != frames[3][:18, :120]).any()  # the caption
 
 
+def test_sweep_stays_sound_where_multistep_solvers_diverge(monkeypatch):
+    monkeypatch.setattr(recording, "SWEEP_FRAMES", 2)
+    state = State(method="truncation", points=200, layers=("samples",))
+    _, heaviest = recording.frames([state], "sweep", 240)
+    dark = (picture(heaviest)[60:].min(-1) < 200).any(0).sum()
+    assert 0 < dark < 10  # all points collapse into one
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_states_stand_side_by_side_with_whole_captions(n):
     states = [State(method="mix", points=50, step=0), *[State(points=50)] * 3][:n]
