@@ -3,6 +3,7 @@ import os
 import jax
 import matplotlib as mpl
 import pytest
+from browser import CHROMIUM, chromium
 
 import toydiff
 from toydiff.compiled import keep_compiled
@@ -67,3 +68,13 @@ def extra_distribution(monkeypatch, tiny_mixture):
     """A distribution added as a user would: one function, one row."""
     monkeypatch.setitem(toydiff.DISTRIBUTIONS, "two_blobs", Distribution(lambda classes: tiny_mixture, "A"))
     return tiny_mixture
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is missing; .ci/run installs it")
+        pytest.skip("Chromium is missing: the explorer is not tried in a browser")
+    with chromium() as browser:
+        yield browser

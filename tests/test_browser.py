@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, Page, chromium, run_all, served
+from browser import Page, run_all, served
 from PIL import Image
 
 from toydiff import METHODS, noise_schedule
@@ -23,16 +22,6 @@ from toydiff.explorer.state import LAYERS
 
 # One process drives the browser: two would start everything twice.
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is missing; .ci/run installs it")
-        pytest.skip("Chromium is missing: the explorer is not tried in a browser")
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
