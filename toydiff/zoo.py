@@ -43,6 +43,11 @@ class Bundle(NamedTuple):
     """Width and steps of the guides where none are named."""
 
 
+def _of_drawing(name: str) -> Bundle:
+    recipes = tuple(Recipe(name, classes, widths=(16, 32, 64)) for classes in ("A", "AB"))
+    return Bundle(recipes, (128, 512, 2048), "A/64/2048", "16/128")
+
+
 BUNDLES: dict[str, Bundle] = {
     "fractal_tree": Bundle(
         (
@@ -54,6 +59,9 @@ BUNDLES: dict[str, Bundle] = {
         MAIN,
         "32/512",
     ),
+    "spirals": _of_drawing("spirals"),
+    "letters": _of_drawing("letters"),
+    "rings": _of_drawing("rings"),
 }
 """By the name of the distribution; `train_zoo` trains them."""
 
