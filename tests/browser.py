@@ -70,13 +70,16 @@ class Page:
     def find(self, selector):
         return self.page.locator(f"{self.root} {selector}")
 
-    def frame(self):
-        return int(self.find(".toydiff-picture").get_attribute("data-frame"))
+    def image(self, panel=0):
+        return self.find(".toydiff-picture").nth(panel)
+
+    def frame(self, panel=0):
+        return int(self.image(panel).get_attribute("data-frame") or 0)
 
     def wait_for_picture(self, timeout=60_000):
         self.find(".toydiff-picture[data-frame]").wait_for(timeout=timeout)
 
-    def picture(self):
+    def picture(self, panel=0):
         """The picture that is shown, as an address with its data, when nothing moves and it is drawn in full."""
         rest = """e => new Promise((resolve, reject) => {
             const end = setTimeout(() => reject("the picture never came to rest"), 60_000);
@@ -87,21 +90,21 @@ class Page:
             };
             check();
         })"""
-        return self.find(".toydiff-picture").evaluate(rest)
+        return self.image(panel).evaluate(rest)
 
     def screenshot(self):
         """The pixels on the screen, when nothing moves any more."""
         self.picture()
         return self.find(".toydiff-picture").screenshot()
 
-    def changes_picture(self, act):
-        before, frame = self.picture(), self.frame()
+    def changes_picture(self, act, panel=0):
+        before, frame = self.picture(panel), self.frame(panel)
         act()
-        picture = self.find(".toydiff-picture").element_handle()
+        picture = self.image(panel).element_handle()
         self.page.wait_for_function(
             "([picture, frame]) => Number(picture.dataset.frame) > frame", arg=[picture, frame], timeout=20_000
         )
-        assert self.picture() != before
+        assert self.picture(panel) != before
         assert not self.errors
         assert self.find(".toydiff-error").count() == 0
 
@@ -145,3 +148,12 @@ def run_all(page):
                 return clicked
             page.wait_for_timeout(50)
     raise TimeoutError("Run All was never taken")
+
+
+def open_page(browser, address, app=False):
+    """The notebook in JupyterLab, every cell run, or the page without code."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(address.replace("/doc/tree/", "/voila/render/") if app else address)
+    if not app:
+        run_all(page)
+    return page

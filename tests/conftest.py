@@ -3,7 +3,7 @@ import os
 import jax
 import matplotlib as mpl
 import pytest
-from browser import CHROMIUM, chromium
+from browser import CHROMIUM, Page, chromium, open_page, served
 
 import toydiff
 from toydiff.compiled import keep_compiled
@@ -70,7 +70,7 @@ def extra_distribution(monkeypatch, tiny_mixture):
     return tiny_mixture
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
     if CHROMIUM is None:
         if os.environ.get("CI"):
@@ -78,3 +78,24 @@ def browser():
         pytest.skip("Chromium is missing: the explorer is not tried in a browser")
     with chromium() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Where the explorer is served from."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def address(folder):
+    with served(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def lab(browser, address):
+    """The explorer in JupyterLab."""
+    explorer = Page(open_page(browser, address))
+    explorer.wait_for_picture()
+    yield explorer
+    explorer.page.close()

@@ -10,7 +10,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from browser import Page, run_all, served
+from browser import Page, open_page, run_all
 from PIL import Image
 
 from toydiff import METHODS, noise_schedule
@@ -24,36 +24,9 @@ from toydiff.explorer.state import LAYERS
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("server")
-
-
-@pytest.fixture(scope="module")
-def address(folder):
-    with served(folder) as address:
-        yield address
-
-
-def open_page(browser, address, app=False):
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(address.replace("/doc/tree/", "/voila/render/") if app else address)
-    if not app:
-        run_all(page)
-    return page
-
-
 @pytest.fixture(scope="module", params=["lab", "app"])
 def explorer(request, browser, address):
     explorer = Page(open_page(browser, address, app=request.param == "app"))
-    explorer.wait_for_picture()
-    yield explorer
-    explorer.page.close()
-
-
-@pytest.fixture(scope="module")
-def lab(browser, address):
-    explorer = Page(open_page(browser, address))
     explorer.wait_for_picture()
     yield explorer
     explorer.page.close()
@@ -162,7 +135,7 @@ def test_the_probe_says_what_the_python_api_says(lab):
         lambda: lab.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"], steps=4)
     )
     lab.page.mouse.up()
-    lab.tab("Take along")
+    lab.tab("Keep")
     lab.click("button-state")
     text = lab.find(".toydiff-text textarea")
     lab.page.wait_for_function("() => document.querySelector('.toydiff-text textarea').value.includes('probe')")
@@ -178,7 +151,7 @@ def test_the_probe_says_what_the_python_api_says(lab):
 
 def test_state_code_and_pictures_can_be_taken_along(explorer, tmp_path):
     explorer.changes_picture(lambda: explorer.select("scene", "Figure 1 (c): CFG"))
-    explorer.tab("Take along")
+    explorer.tab("Keep")
     in_lab = "/doc/" in explorer.page.url
     text = explorer.find(".toydiff-text textarea")
     starts = "word => document.querySelector('.toydiff-text textarea').value.startsWith(word)"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from toydiff import METHODS
+from toydiff import METHODS, InputError
 from toydiff.explorer import compute
 from toydiff.explorer.app import Explorer
 from toydiff.explorer.controls import Controls
@@ -46,8 +46,6 @@ def listener():
         ("weight-box", "12.5", {"weight": 12.5}),
         ("seed-box", "7", {"seed": 7}),
         ("method", "cfg", {"method": "cfg", "weight": METHODS["cfg"].weight}),
-        ("lo", 0.1, {"interval": (pytest.approx(0.1, rel=0.02), 1e4)}),
-        ("hi", 1.0, {"interval": (0.0, pytest.approx(1.0, rel=0.02))}),
         ("main-width", 128, {"main": ModelChoice(128)}),
         ("main-steps", 512, {"main": ModelChoice(64, 512)}),
         ("main-exact", True, {"main": ModelChoice(64, 4096, True)}),
@@ -160,17 +158,56 @@ def test_a_message_that_makes_no_sense_is_shown(explorer):
 
 def test_a_slider_that_rounds_what_it_shows_does_not_move_the_state():
     listener = Listener(State(method="mix", weight=2.53, interval=(0.1, 1.0), share=0.333))
-    for name, rounded in (("weight", 2.55), ("share", 0.33), ("lo", 0.100237), ("hi", 1.002374)):
+    for name, rounded in (("weight", 2.55), ("share", 0.33)):
         listener.set(name, rounded)
     assert not listener.states
     assert listener.set("weight", 2.6).weight == 2.6
 
 
-def test_the_ends_of_the_interval_do_not_cross():
-    listener = Listener(State(interval=(0.02, 0.5)))
-    assert listener.set("lo", 3.0).interval == (0.5, 0.5)
-    assert listener.set("lo", 0.002).interval == (0.0, 0.5)
-    assert listener.set("hi", 5.0).interval == (0.0, 1e4)
+def bend(listener, **wish):
+    """What the weight's editor asks for."""
+    listener.controls.curve._handle_custom_msg(wish, [])
+    return listener.states[-1] if listener.states else None
+
+
+def test_the_weight_is_bent_and_straightened(listener):
+    weights = [round(0.25 * i, 2) for i in range(13)]
+    assert bend(listener, weights=weights).weight_curve == tuple(weights)
+    assert listener.controls.curve.weights == weights
+    assert bend(listener, straight=2.5) == State(weight=2.5)
+    assert listener.controls.curve.weights == [2.5] * 13
+    assert bend(listener, weights=[4.0] * 13) == State(weight=4.0)  # straight again by itself
+    bend(listener, weights=weights)
+    assert listener.set("weight", 1.5) == State(weight=1.5)
+    bend(listener, weights=weights)
+    assert listener.set("weight-box", "2") == State(weight=2.0)
+    bend(listener, weights=weights)
+    assert listener.set("method", "cfg") == State(method="cfg", weight=4.0)
+    assert not listener.errors
+
+
+def test_the_ends_of_the_interval_are_moved_in_the_editor(listener):
+    assert bend(listener, interval=[0.1, 5.0]).interval == (0.1, 1e4)  # its end stands for no bound
+    assert bend(listener, interval=[0, 1.0]).interval == (0.0, 1.0)
+    assert listener.controls.curve.interval == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"weights": [1.0] * 12 + [float("nan")]}, "weight at sigma 5 is nan; it must be a number, at least 0"),
+        ({"weights": [1.0] * 12 + [None]}, "weight at sigma 5 is None; it must be a number"),
+        ({"weights": [1.0, 2.0]}, r"weight_curve is \(1.0, 2.0\); it must be 13 numbers"),
+        ({"interval": [2.0, 1.0]}, "interval hi is 1.0; it must be a number, at least 2"),
+        ({"straight": 1e9}, "weight is 1000000000.0"),
+    ],
+)
+def test_a_weight_that_cannot_be_is_refused_and_the_curve_stays(listener, wish, message):
+    bend(listener, **wish)
+    assert not listener.states
+    with pytest.raises(InputError, match=message):
+        raise listener.errors[0]
+    assert listener.controls.curve.weights == [3.0] * 13
 
 
 def test_what_a_method_does_not_use_is_switched_off(listener):
@@ -178,11 +215,13 @@ def test_what_a_method_does_not_use_is_switched_off(listener):
         return {name for name, (widget, _) in listener.controls._rows.items() if getattr(widget, "disabled", False)}
 
     guide = {"guide-family", "guide-width", "guide-steps", "guide-exact"}
-    assert disabled() == {"share"}
+    assert disabled() == set()
+    assert listener.controls._rows["share"][0].layout.display == "none"
     listener.set("method", "truncation")
-    assert disabled() == {"share", *guide}
+    assert disabled() == guide
     listener.set("method", "unguided")
-    assert disabled() == {"share", "weight", "weight-box", "lo", "hi", *guide}
+    assert disabled() == {"weight", "weight-box", *guide}
+    assert listener.controls.curve.disabled
 
 
 def test_the_legend_names_what_is_drawn():

@@ -16,6 +16,7 @@ from toydiff.checks import InputError
 from toydiff.compiled import keep_compiled
 from toydiff.explorer import compute, drawing, views
 from toydiff.explorer.controls import Controls
+from toydiff.explorer.draw_tab import DrawTab
 from toydiff.explorer.help import HELP
 from toydiff.explorer.picture import Picture
 from toydiff.explorer.probe import probe
@@ -54,7 +55,7 @@ class Explorer(w.HBox):
         self.controls = Controls(self.scene.state, self.set, self.complain)
         self.menu = w.Dropdown()
         self.menu.observe(self._on_menu, "value")
-        self.keep, self.train = TakeAlong(self), TrainTab(self)
+        self.keep, self.train, self.draw = TakeAlong(self), TrainTab(self), DrawTab(self)
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:  # in a plain script
@@ -142,8 +143,8 @@ class Explorer(w.HBox):
         self.controls.time.children = [*self.controls.time.children, add]
         guidance = w.VBox([self.menu, self.controls.guidance])
         self.tabs = w.Tab(
-            [guidance, self.controls.layers, self.train, self.keep],
-            titles=("Guidance", "Layers", "Train", "Take along"),
+            [guidance, self.controls.layers, self.draw, self.train, self.keep],
+            titles=("Guidance", "Layers", "Draw", "Train", "Keep"),
         )
         middle = w.VBox([self.banner, self.message, self.grid, self.controls.time])
         self.measured = w.VBox([self.numbers, self.curve])
@@ -158,15 +159,21 @@ class Explorer(w.HBox):
             "tabs": self.tabs,
             "guidance": guidance,
             "layers": self.controls.layers,
+            "draw": self.draw,
             "train": self.train,
             "take-along": self.keep,
         }
         for name, part in self._parts.items():
             part.add_class(f"toydiff-{name}")
-        for name, part in {"message": self.message, "scene-title": self.banner, "grid": self.grid}.items():
+        for name, part in {
+            "message": self.message,
+            "scene-title": self.banner,
+            "grid": self.grid,
+            "probe": self.probe,
+        }.items():
             part.add_class(f"toydiff-{name}")
         left = w.VBox([self.tabs, self.download])
-        for name, part in {"controls": left, "middle": middle, "side": side}.items():
+        for name, part in {"controls": left, "middle": middle, "side": side, "measured": self.measured}.items():
             part.add_class(f"toydiff-{name}")
         w.HBox.__init__(self, [left, middle, side])
         self.add_class("toydiff-explorer")
@@ -185,11 +192,13 @@ class Explorer(w.HBox):
         if len(self.grid.children) != len(panels):
             self.grid.children = self.pictures[: len(panels)]
             for n in range(1, 5):
-                (self.grid.add_class if n == len(panels) else self.grid.remove_class)(f"toydiff-grid-{n}")
+                (self.add_class if n == len(panels) else self.remove_class)(f"toydiff-panels-{n}")
 
     def _hide(self) -> None:
+        """Hide what the scene hides; and the curve where the probe's table takes its place."""
+        hidden = {*self.scene.hidden, *({"curve"} if self.state.probe else ())}
         for name, part in self._parts.items():
-            (part.add_class if name in self.scene.hidden else part.remove_class)("toydiff-hidden")
+            (part.add_class if name in hidden else part.remove_class)("toydiff-hidden")
 
     def _on_menu(self, event: Any) -> None:
         name = event["new"]

@@ -1,6 +1,5 @@
 """The explorer's controls: each knows how to read its value from a state and how to change a state."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ import ipywidgets as w
 from toydiff import datasets
 from toydiff.explorer.families import BUNDLED, available, families
 from toydiff.explorer.state import (
+    KNOTS,
     LAYERS,
     ModelChoice,
     State,
@@ -18,8 +18,9 @@ from toydiff.explorer.state import (
     nearest,
     with_classes,
 )
+from toydiff.explorer.weight import WeightCurve
 from toydiff.guidance import METHODS
-from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS
+from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
 from toydiff.score_model import LARGEST_SIGMA
 from toydiff.strokes import Drawing
 
@@ -48,13 +49,14 @@ class Controls:
     def parts(self) -> dict[str, w.Widget]:
         """The controls by name, as in the help texts."""
         rows = {name: widget for name, (widget, _) in self._rows.items()}
-        return rows | {"play": self.play, "probing": self.probing}
+        return rows | {"play": self.play, "probing": self.probing, "weight-curve": self.curve}
 
     def fill(self, state: State) -> None:
         """Bring every control to the state, without hearing them."""
         self._state, self._filling = state, True
         try:
             self._fill_options(state)
+            self._fill_curve(state)
             self.probing.value = state.probe is not None
             for widget, read in self._rows.values():
                 widget.value = read(state)
@@ -78,8 +80,8 @@ class Controls:
                 widgets[f"{name}-{what}"].disabled = unused or model.exact
             widgets[f"{name}-family"].disabled = unused or model.exact
             widgets[f"{name}-family"].layout.display = None if own not in ([], [BUNDLED]) else "none"
-        widgets["share"].disabled = state.method != "mix"
-        for name in ("weight", "weight-box", "lo", "hi"):
+        widgets["share"].layout.display = None if state.method == "mix" else "none"
+        for name in ("weight", "weight-box"):
             widgets[name].disabled = state.method == "unguided"
 
     def _row(
@@ -91,16 +93,17 @@ class Controls:
         def on_change(event: Any) -> None:
             if self._filling or _is_rounding(widget, event["new"], read(self._state)):
                 return
-            try:
-                state = change(self._state, event["new"])
-            except Exception as error:  # in a callback it would otherwise only be logged
-                self.fill(self._state)
-                self._on_error(error)
-                return
-            self._on_state(state)
+            self._attempt(lambda: self._on_state(change(self._state, event["new"])))
 
         widget.observe(on_change, "value")
         return widget
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Exception as error:  # in a callback it would otherwise only be logged
+            self.fill(self._state)
+            self._on_error(error)
 
     def _field(self, name: str, widget: w.Widget) -> w.Widget:
         """A control of one field of the state, as it is."""
@@ -114,7 +117,7 @@ class Controls:
             f"{name}-box",
             box,
             lambda s: f"{getattr(s, name):g}" if isinstance(getattr(s, name), float) else str(getattr(s, name)),
-            lambda s, text: replace(s, **{name: parse_number(text)}),
+            lambda s, text: _with(straight(s, s.weight) if name == "weight" else s, name, parse_number(text)),
         )
 
     def _method(self) -> list[w.Widget]:
@@ -122,17 +125,16 @@ class Controls:
         slider.layout.flex = "1 1 auto"
         share = w.FloatSlider(min=0, max=1, step=0.01, description="share")
         methods = [(row.title, name) for name, row in METHODS.items()]
-        weight = self._row("weight", slider, lambda s: min(s.weight, SLIDER_WEIGHT), lambda s, v: replace(s, weight=v))
+        weight = self._row("weight", slider, lambda s: min(s.weight, SLIDER_WEIGHT), straight)
         return [
             self._row(
                 "method",
                 w.Dropdown(options=methods, description="method"),
                 lambda s: s.method,
-                lambda s, v: replace(s, method=v, weight=METHODS[v].weight),
+                lambda s, v: replace(straight(s, METHODS[v].weight), method=v),
             ),
             w.HBox([weight, self._text("weight", "4.5em")]),
-            self._interval_end("lo", 0, 0.0, SIGMA_MIN),
-            self._interval_end("hi", 1, LARGEST_SIGMA, SIGMA_MAX),
+            self._weight_curve(),
             self._field("share", share),
             self._row(
                 "distribution",
@@ -153,22 +155,22 @@ class Controls:
             ),
         ]
 
-    def _interval_end(self, name: str, index: int, stands_for: float, at: float) -> w.Widget:
-        """An end of the guidance interval; the end of its slider stands for no bound."""
+    def _weight_curve(self) -> w.Widget:
+        """The weight over the noise level: it can be bent, and the interval's ends moved."""
+        self.curve = WeightCurve(sigmas=list(KNOTS))
 
-        def change(state: State, value: float) -> State:
-            lo, hi = state.interval
-            end = stands_for if abs(value / at - 1) < 1e-3 else value
-            return replace(state, interval=(min(end, hi), hi) if index == 0 else (lo, max(end, lo)))
+        def on_wish(_: Any, wish: dict[str, Any], __: Any) -> None:
+            self._attempt(lambda: self._on_state(_bent(self._state, wish)))
 
-        slider = w.FloatLogSlider(
-            min=-2.69897,
-            max=0.69897,
-            step=0.01,
-            description=f"σ {name}",
-            readout_format=".3g",
-        )
-        return self._row(name, slider, lambda s: min(max(s.interval[index], SIGMA_MIN), SIGMA_MAX), change)
+        self.curve.on_msg(on_wish)
+        return self.curve
+
+    def _fill_curve(self, state: State) -> None:
+        weights = list(state.weight_curve or (state.weight,) * len(KNOTS))
+        with self.curve.hold_sync():
+            self.curve.weights, self.curve.interval = weights, [state.interval[0], min(state.interval[1], SIGMA_MAX)]
+            self.curve.now = max(float(noise_schedule()[state.step]), SIGMA_MIN)
+            self.curve.disabled = state.method == "unguided"
 
     def _model(self, name: str, title: str) -> list[w.Widget]:
         def part(what: str, widget: w.Widget, change: Callable[[State, Any], ModelChoice]) -> w.Widget:
@@ -241,10 +243,26 @@ def button(
     label: str, tooltip: str, act: Callable[[], object], attempt: Callable[[Callable[[], object]], None]
 ) -> w.Button:
     """A button that does something by way of `attempt`, which shows what goes wrong."""
-    made = w.Button(description=label, tooltip=tooltip, layout=w.Layout(width="auto"))
+    made = w.Button(description=label, tooltip=tooltip, layout=w.Layout(width="auto", flex="0 0 auto"))
     made.add_class(f"toydiff-button-{label.lower().replace(' ', '-')}")
     made.on_click(lambda _: attempt(act))
     return made
+
+
+def straight(state: State, weight: Any) -> State:
+    """The state with one weight for all noise levels."""
+    return replace(state, weight=weight, weight_curve=None)
+
+
+def _bent(state: State, wish: dict[str, Any]) -> State:
+    """The state that a message of the weight's editor asks for."""
+    if "straight" in wish:
+        return straight(state, wish["straight"])
+    if "interval" in wish:
+        lo, hi = wish["interval"]
+        return replace(state, interval=(lo, LARGEST_SIGMA if hi == SIGMA_MAX else hi))
+    weights = wish["weights"]
+    return straight(state, weights[0]) if len(set(weights)) == 1 else replace(state, weight_curve=tuple(weights))
 
 
 def _with(state: State, name: str, value: Any) -> State:
@@ -253,11 +271,7 @@ def _with(state: State, name: str, value: Any) -> State:
 
 def _is_rounding(widget: w.Widget, new: Any, old: Any) -> bool:
     """Whether a slider only shows a value between two of its steps as the nearest one: nobody has moved it."""
-    if isinstance(widget, w.FloatLogSlider):
-        new, old = math.log10(new), math.log10(old)
-    elif not isinstance(widget, w.FloatSlider):
-        return False
-    return bool(abs(new - old) < 0.51 * widget.step)
+    return isinstance(widget, w.FloatSlider) and bool(abs(new - old) < 0.51 * widget.step)
 
 
 def parse_number(text: str) -> Any:

@@ -98,6 +98,7 @@ function render({ model, el }) {
     const size = Math.round(canvas.clientWidth * devicePixelRatio);
     if (canvas.width !== size) canvas.width = canvas.height = size;
     const half = size / 2;
+    pad.dataset.pen = model.get("pen");
     context.clearRect(0, 0, size, size);
     context.globalAlpha = 1;
     drawGrid(size);

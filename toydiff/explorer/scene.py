@@ -6,7 +6,7 @@ from typing import Any
 
 from toydiff.checks import InputError, choice, count
 from toydiff.explorer.help import HIDEABLE
-from toydiff.explorer.state import PRESETS, State, default_models
+from toydiff.explorer.state import PRESETS, State, default_models, with_classes
 
 MOST_PANELS = 4
 LINKED = ("distribution", "classes", "seed", "points", "step", "layers", "view", "probe")
@@ -144,5 +144,8 @@ SCENES: dict[str, Scene] = {name: Scene((state,)) for name, state in PRESETS.ite
         *(PRESETS[f"Figure 1 {name}"] for name in ("(c): CFG", "(e): autoguidance"))
     ),
     "Compare: the four of Figure 1": compare(*list(PRESETS.values())[:4]),
+    "Drawn letters: CFG and autoguidance": compare(
+        *(with_classes(State(method=method, weight=2.0), "letters", "A") for method in ("cfg", "autoguidance"))
+    ),
 }
 """Views to begin with: the paper's figures, and comparisons."""

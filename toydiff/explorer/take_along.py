@@ -30,7 +30,7 @@ class TakeAlong(w.VBox):
             placeholder="Paste a state here, then press Restore", tooltip="A scene as JSON, or Python"
         )
         self.text.add_class("toydiff-text")
-        self.upload = w.FileUpload(accept=".json", description="Open file", layout=w.Layout(width="auto"))
+        self.upload = w.FileUpload(accept=".json", description="Open", layout=w.Layout(width="auto", flex="0 0 auto"))
         self.upload.add_class("toydiff-open")
         self.upload.observe(self._on_upload, "value")
         make = partial(button, attempt=explorer.attempt)

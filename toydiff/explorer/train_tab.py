@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from toydiff import datasets
 from toydiff.checks import InputError, count
@@ -18,7 +19,7 @@ from toydiff.explorer import families
 from toydiff.explorer.compute import guide_classes
 from toydiff.explorer.controls import button, parse_number
 from toydiff.explorer.drawing import drawing_lock
-from toydiff.explorer.state import ModelChoice, State, newest, with_classes
+from toydiff.explorer.state import GUIDE_SIZE, ModelChoice, State, newest, with_classes
 from toydiff.explorer.trainer import Plan, Report, Trainer
 from toydiff.plotting import GUIDE, MAIN
 from toydiff.recipe import LOSSES, Recipe
@@ -37,7 +38,7 @@ class TrainTab(w.VBox):
         self._shown: dict[str, ModelChoice] = {}
         make = partial(button, attempt=explorer.attempt)
         self.classes = w.Dropdown(description="classes")
-        self.widths = w.Text(value="32, 64", description="widths", continuous_update=False)
+        self.widths = w.Text(value="16, 64", description="widths", continuous_update=False)
         self.steps = w.Text(value="1024", description="steps", continuous_update=False)
         self.loss = w.Dropdown(options=LOSSES, description="loss")
         self.seed = w.Text(value="0", description="seed", continuous_update=False)
@@ -48,7 +49,7 @@ class TrainTab(w.VBox):
         self.status = w.HTML()
         self.curve = w.Image(format="svg+xml", layout=w.Layout(display="none"))
         self.upload = w.FileUpload(
-            accept=".safetensors", multiple=True, description="Load", layout=w.Layout(width="auto")
+            accept=".safetensors", multiple=True, description="Load", layout=w.Layout(width="auto", flex="0 0 auto")
         )
         self.upload.observe(self._on_upload, "value")
         save = [
@@ -71,7 +72,7 @@ class TrainTab(w.VBox):
         both = [(f"{state.classes} and {every}, for CFG", f"{state.classes},{every}")] * (state.classes != every)
         options = [*both, *((classes, classes) for classes in datasets.class_choices(every))]
         if self.classes.options != tuple(options):
-            self.classes.options = options
+            self.classes.options, self.classes.value = options, options[0][1]
 
     def close(self) -> None:
         """End what is trained with the widget."""
@@ -132,7 +133,7 @@ class TrainTab(w.VBox):
             return
         found = {
             "main": newest(state.distribution, family, [state.classes]),
-            "guide": newest(state.distribution, family, guide_classes(state), 32, 1 / 8),
+            "guide": newest(state.distribution, family, guide_classes(state), *GUIDE_SIZE),
         }
         followed = {
             name: model
@@ -186,7 +187,8 @@ def loss_picture(training: Training) -> bytes:
         for i, width in enumerate(training.recipe.widths):
             colour = MAIN.strong if width == max(training.recipe.widths) else GUIDE.strong
             ax.plot(ends, means[:, i], color=colour, label=f"width {width}", alpha=1 if i < 2 else 0.5)
-        ax.set(xscale="log", yscale="log")
+        ax.set(xlim=(0, None), yscale="log")
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel("steps", fontsize=12)
         ax.set_ylabel("loss", fontsize=12)
         ax.legend(fontsize=11, frameon=False)

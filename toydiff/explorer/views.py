@@ -48,7 +48,7 @@ def probe_table(seen: Sequence[Probe | None], active: int) -> str:
     head = "<tr><th>σ² score at the probe</th><th>length</th><th>to exact</th></tr>"
     best = ", ".join("–" if one is None or one.best_weight is None else f"<b>{one.best_weight:.2f}</b>" for one in seen)
     foot = f"<tr><td>best weight here</td><td colspan='2'>w* = {best}</td></tr>"
-    return f"<table class='toydiff-numbers toydiff-probe'>{head}{rows}{foot}</table>"
+    return f"<table class='toydiff-table toydiff-probe-table'>{head}{rows}{foot}</table>"
 
 
 SHORT_TITLES = {
@@ -72,7 +72,7 @@ def numbers_table(scene: Scene, scores: Sequence[dict[str, Score]]) -> str:
     names = [str(i + 1) for i in range(len(scores))] if several else ["here"]
     heads = "".join(f"<th>{name}</th>" for name in [*names, "exact"])
     wide = " toydiff-wide" * (len(scores) > 2)
-    return f"<table class='toydiff-numbers{wide}'><tr><th>{scene.state.points:,} samples</th>{heads}</tr>{rows}</table>"
+    return f"<table class='toydiff-table{wide}'><tr><th>{scene.state.points:,} samples</th>{heads}</tr>{rows}</table>"
 
 
 def curve_picture(state: State, values: np.ndarray, here: dict[str, Score]) -> bytes:

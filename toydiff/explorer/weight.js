@@ -69,7 +69,7 @@ function render({ model, el }) {
       make(axes, "line", "grid", { x1: x(sigma), x2: x(sigma), y1: below, y2: below + 0.3 * em });
       make(axes, "text", "sigma", { x: x(sigma), y: below + 1.25 * em }).textContent = sigma;
     }
-    make(axes, "text", "sigma", { x: (left + right) / 2, y: below + 2.4 * em }).textContent = "noise → data";
+    make(axes, "text", "arrow", { x: left - 0.5 * em, y: below + 2.4 * em }).textContent = "noise → data";
     make(axes, "text", "none", { x: right + 1.2 * em, y: below + 2.4 * em }).textContent = "··· no guidance";
     make(axes, "line", "one", { x1: left, x2: right, y1: y(1), y2: y(1) });
     const at = x(number(model.get("now")));

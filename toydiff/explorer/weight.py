@@ -38,7 +38,7 @@ class WeightCurve(anywidget.AnyWidget):
     brush = traitlets.Float(0.0).tag(sync=True)
     """How many knots to each side follow the one that is dragged; with Shift held at least 1.5."""
     disabled = traitlets.Bool(False).tag(sync=True)
-    description = traitlets.Unicode("weight w").tag(sync=True)
+    description = traitlets.Unicode("w(σ)").tag(sync=True)
 
     @traitlets.observe("weights")
     def _fit_axis(self, change: Any) -> None:
