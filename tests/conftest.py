@@ -92,9 +92,9 @@ def address(folder):
         yield address
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(browser, address):
-    """The explorer in JupyterLab."""
+    """The explorer in JupyterLab: one for all tests, for it takes ten seconds to start."""
     explorer = Page(open_page(browser, address))
     explorer.wait_for_picture()
     yield explorer

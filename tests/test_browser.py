@@ -26,7 +26,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 @pytest.fixture(scope="module", params=["lab", "app"])
 def explorer(request, browser, address):
-    explorer = Page(open_page(browser, address, app=request.param == "app"))
+    if request.param == "lab":
+        yield request.getfixturevalue("lab")
+        return
+    explorer = Page(open_page(browser, address, app=True))
     explorer.wait_for_picture()
     yield explorer
     explorer.page.close()

@@ -76,10 +76,10 @@ def test_equal_models_have_no_best_weight():
 def test_the_probe_is_drawn_and_goes_to_json():
     state = State(layers=(), probe=AT, step=20)
     assert State.from_json(state.to_json()) == state
-    ax = drawing.draw(state, compute.QUICK).axes[0]
+    ax = drawing.draw(state, quality=compute.QUICK).axes[0]
     assert len(ax.lines) == 3
     np.testing.assert_allclose(ax.lines[0].get_xydata()[0], AT, atol=1e-6)
-    assert not drawing.draw(State(layers=()), compute.QUICK).axes[0].lines
+    assert not drawing.draw(State(layers=()), quality=compute.QUICK).axes[0].lines
 
 
 @pytest.mark.parametrize(

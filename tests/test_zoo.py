@@ -56,7 +56,7 @@ def test_every_drawing_has_its_models(name):
     assert zoo.default_guides("mix", name) == ("AB/16/128", "A/16/128")
 
 
-@pytest.mark.parametrize("name", DRAWINGS)
+@pytest.mark.parametrize("name", ["letters", *(pytest.param(n, marks=pytest.mark.slow) for n in ("spirals", "rings"))])
 def test_on_drawings_autoguidance_removes_outliers(name):
     """With the models that are taken when none are named; unguided there are 1.4% and more."""
     reference = toydiff.Reference(open_model("exact/A", name))

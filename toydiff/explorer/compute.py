@@ -154,7 +154,6 @@ def compile_ahead(state: State) -> Iterator[None]:
     mains = [replace(state, main=replace(state.main, width=width)) for width in widths[0]]
     guides = [replace(state, guide=replace(state.guide, width=width)) for width in widths[1]]
     methods = [replace(state, method=name, weight=row.weight) for name, row in METHODS.items()]
-    pairs = [replace(other, guide=replace(state.guide, width=width)) for other in mains for width in widths[1]]
     reach = REACH.get(state.method, OTHER_REACH)
     strengths = [replace(state, weight=w, weight_curve=None) for w in (*reach, reach.firm + 1)]
     near = [
@@ -162,7 +161,7 @@ def compile_ahead(state: State) -> Iterator[None]:
         for quality in (QUICK, Quality.full(state))
         for other in (*strengths, *guides, *mains, *methods)
     ]
-    for other, quality in near + [(other, QUICK) for other in pairs]:
+    for other, quality in near:
         guide_shape = _shape(other.guide) if METHODS[other.method].guides else None
         shapes = other.method, _shape(other.main), guide_shape
         kind = (other.distribution, other.classes, *shapes, solved(other, quality))

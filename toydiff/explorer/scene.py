@@ -1,6 +1,7 @@
 """What stands on the explorer's screen: one to four panels from the same noise, a title and a question."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -130,13 +131,13 @@ def _link(state: State, lead: State) -> State:
     return replace(state, **changed) if changed else state
 
 
-def compare(*states: State, title: str = "", question: str = "") -> Scene:
-    """The states side by side, with the data, the noise level and the view of the first.
+def compare(*states: State, title: str = "", question: str = "", hidden: Sequence[str] = ()) -> Scene:
+    """The states side by side, with the data, the noise level and the view of the first; the rest as in `Scene`.
 
     Raises:
         InputError: there are none, or more than four.
     """
-    return Scene(states, title=title, question=question)
+    return Scene(states, title=title, question=question, hidden=tuple(hidden))
 
 
 SCENES: dict[str, Scene] = {name: Scene((state,)) for name, state in PRESETS.items()} | {

@@ -1,6 +1,8 @@
 """The threads that draw: always the newest scene, first quickly, then, when nothing moves, in full."""
 
 import atexit
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -120,6 +122,8 @@ class Worker:
         self._on_picture(panel, state, content, full)
 
     def _compile_ahead(self) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own: what a person waits for goes first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
         while not self._closed:
             self._resting.wait()
             if self._closed or self._newest is None:
