@@ -19,8 +19,11 @@ from browser import CHROMIUM, Page, chromium, run_all, served
 
 from toydiff.explorer import compute
 from toydiff.explorer.state import State
+from toydiff.recipe import Recipe
+from toydiff.training import STEPS_PER_CALL, train
 
 EVENTS = 60
+TRAIN_STEPS = 512
 ROUNDS = 3
 
 DRAG = """async ([events, key]) => {
@@ -82,6 +85,42 @@ def drag_the_probe(explorer):
     return times
 
 
+# Resolves, when networks stand in the menus, with the milliseconds a step from the first report of steps on.
+TRAIN = """() => new Promise((resolve) => {
+    const status = document.querySelector(".toydiff-train-status");
+    let first = null;
+    const observer = new MutationObserver(() => {
+        const step = /step (\\d+) of/.exec(status.textContent);
+        if (step && first === null) first = [Number(step[1]), performance.now()];
+        if (!status.textContent.includes("stands in the menus")) return;
+        observer.disconnect();
+        resolve((performance.now() - first[1]) / (%d - first[0]));
+    });
+    observer.observe(status, { childList: true, subtree: true, characterData: true });
+    document.querySelector(".toydiff-button-train").click();
+})"""
+
+
+def training(explorer):
+    """Milliseconds a step of the paper's main model: in the notebook, its pictures included, and by `train` alone."""
+    explorer.tab("Train")
+    explorer.find(".toydiff-train-classes select").select_option(label="A")
+    for name, value in (("widths", "64"), ("steps", str(TRAIN_STEPS))):
+        explorer.type(f"train-{name}", value)
+    alone, beside = [], []
+    for _ in range(ROUNDS):
+        times = []
+        train(
+            Recipe(widths=(64,)),
+            TRAIN_STEPS,
+            progress=False,
+            on_progress=lambda _, t=times: t.append(time.perf_counter()),
+        )
+        alone.append(1000 * (times[-1] - times[0]) / (TRAIN_STEPS - STEPS_PER_CALL))
+        beside.append(explorer.page.evaluate(TRAIN % TRAIN_STEPS))
+    return median(alone), median(beside)
+
+
 def seconds_to_first_picture(browser, address):
     """From the moment Run All is taken in a fresh kernel."""
     page = browser.new_page(viewport={"width": 1280, "height": 720})
@@ -124,6 +163,7 @@ def main():
                     explorer.page.wait_for_timeout(3000)
                     rounds.append(explorer.page.evaluate(DRAG, [EVENTS, "ArrowLeft" if i % 2 else "ArrowRight"]))
                 probed = drag_the_probe(explorer)
+                alone, beside = training(explorer)
     times = np.concatenate([r["times"] for r in rounds])
     rows = [
         ("slider to picture, median", f"{median(times):.0f} ms", "60 ms"),
@@ -131,6 +171,8 @@ def main():
         ("rest to full quality, median", f"{median(r['rest'] for r in rounds):.0f} ms", "700 ms"),
         ("probe to picture, median", f"{median(probed):.0f} ms", "60 ms"),
         ("probe to picture, 95th percentile", f"{np.quantile(probed, 0.95):.0f} ms", ""),
+        ("training in the notebook, times that alone", f"{beside / alone:.2f}", "1.2"),
+        ("of it: a step of the main model alone", f"{alone:.1f} ms", ""),
         ("Run All to first picture, nothing compiled", f"{first[0]:.1f} s", "8 s"),
         ("Run All to first picture, the second time", f"{first[1]:.1f} s", "4 s"),
         ("of the first: sampling alone, no browser", f"{sampling:.0f} ms", ""),

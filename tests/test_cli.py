@@ -70,6 +70,15 @@ def test_evaluate_prints_a_table_and_json(capsys):
         assert set(score) == {"value", "exact", "better"}
 
 
+def test_the_weight_may_be_a_curve(capsys):
+    models = "--method", "cfg", "--main", "exact/A", "--guide", "exact/AB", "-n", 100, "--solver", "euler"
+    assert run("evaluate", *models, "-w", "0.01:1,0.1:3") == 0
+    bent = capsys.readouterr().out
+    assert "cfg, w = 1 at 0.01, 3 at 0.1, n = 100, seed 0" in bent
+    assert run("evaluate", *models, "-w", "0.01:1,0.1:3", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["recipe"]["weight"] == {"0.01": 1.0, "0.1": 3.0}
+
+
 def test_evaluate_prints_model_losses(capsys):
     assert run("evaluate", "--model-loss", "A/32/512", "--json") == 0
     loss = json.loads(capsys.readouterr().out)["A/32/512"]
@@ -182,7 +191,10 @@ def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
         (("sample", "--out", "x.npz", "-w", "nan", "--method", "cfg"), "weight is nan"),
         (("sample", "--out", "x.npz", "-w", "-2", "--method", "cfg"), "weight is -2"),
         (("sample", "--out", "x.npz", "-w", "1e9", "--method", "cfg"), "at most 100"),
-        (("sample", "--out", "x.npz", "-w", "much"), "invalid float value: 'much'"),
+        (("sample", "--out", "x.npz", "-w", "much"), "invalid weight value: 'much'"),
+        (("sample", "--out", "x.npz", "--method", "cfg", "-w", "0.1:2,0.5"), "invalid weight value"),
+        (("sample", "--out", "x.npz", "--method", "cfg", "-w", "0.1:nan"), "weight at sigma 0.1 is nan"),
+        (("sample", "--out", "x.npz", "--method", "cfg", "-w", "0.1:2,0.05:1"), "must rise from knot to knot"),
         (("sample", "--out", "x.npz", "-w", "3"), "without guidance it can only be 1"),
         (("sample", "--out", "x.npz", "-n", "0"), "n is 0"),
         (("sample", "--out", "x.npz", "-n", "10000000000"), "n is 10000000000"),

@@ -115,16 +115,17 @@ def test_what_does_not_move_the_points_does_not_sample_again():
 
 
 @pytest.mark.parametrize(
-    ("method", "weight"), [("truncation", 1.2), ("truncation", 4.0), ("cfg", 3.0), ("cfg", 5.5), ("cfg", 8.0)]
+    ("method", "weight"),
+    [("truncation", 1.2), ("truncation", 4.0), ("cfg", 3.0), ("cfg", 4.5), ("cfg", 6.0), ("cfg", 8.0)],
 )
 def test_quick_pictures_follow_the_trajectories_at_every_weight(method, weight):
-    """Solvers of few evaluations diverge where the weight is strong: half the points stay within 0.06."""
+    """Solvers of few evaluations diverge where the weight is strong: half the points stay within 0.07."""
     state = State(method=method, weight=weight)
     reference = Quality(500, 0, "heun", tuple(noise_schedule(128)))
     exact = np.asarray(compute.trajectory(state, reference).samples)
     for quality in (QUICK, compute.CURVE):
         quick = np.asarray(compute.trajectory(state, quality._replace(points=500)).samples)
-        assert np.median(np.hypot(*(quick - exact).T)) < 0.06
+        assert np.median(np.hypot(*(quick - exact).T)) < 0.07
 
 
 def test_dragging_the_weight_does_not_compile_again():
@@ -268,8 +269,8 @@ def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch)
     monkeypatch.setattr(compute, "METHODS", {"autoguidance": METHODS["autoguidance"]})
     monkeypatch.setattr(compute, "_compiled_ahead", set())
     state = State(points=300, main=ModelChoice(8, 512), guide=ModelChoice(16, 512))
-    # 3 pairs of widths quickly and in full, and two solvers for stronger weights.
-    assert len(list(compute.compile_ahead(state))) == 8
+    # 3 pairs of widths quickly and in full, and three solvers for stronger weights.
+    assert len(list(compute.compile_ahead(state))) == 9
     assert not list(compute.compile_ahead(replace(state, weight=2.0, seed=5)))
     compiled = sampling._solve._cache_size()
     for main, guide in ((8, 8), (16, 16), (8, 16)):

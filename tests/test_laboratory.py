@@ -143,7 +143,9 @@ def test_networks_are_trained_on_it_stopped_saved_and_loaded(lab):
     lab.wait_for_text("train-status", "step [0-9]+ of 8000, loss")
     lab.find(".toydiff-train-curve").wait_for()  # with the first networks
     lab.tab("Guidance")
-    lab.changes_picture(lambda: lab.drag("weight", ["ArrowRight"] * 5))  # alive meanwhile
+    frame = lab.frame()
+    lab.drag("weight", ["ArrowRight"] * 5)  # alive meanwhile
+    lab.page.wait_for_function(f"() => document.querySelector('.toydiff-picture').dataset.frame > {frame}")
     lab.tab("Train")
     lab.click("button-stop")
     lab.wait_for_text("train-status", "stopped; training 1 stands in the menus")

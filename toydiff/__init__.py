@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from toydiff.denoiser import Denoiser
     from toydiff.explorer.app import explore
     from toydiff.figures import FIGURES, draw_figures
-    from toydiff.guidance import METHODS, Flat, Guided, Ratio, guide
+    from toydiff.guidance import METHODS, Flat, Guided, Ratio, WeightCurve, guide
     from toydiff.metrics import METRICS, Reference, evaluate
     from toydiff.mixture import GaussianMixture
     from toydiff.recipe import Recipe
@@ -50,7 +50,7 @@ _HOME = {
     "denoiser": ("Denoiser",),
     "explorer.app": ("explore",),
     "figures": ("FIGURES", "draw_figures"),
-    "guidance": ("METHODS", "Flat", "Guided", "Ratio", "guide"),
+    "guidance": ("METHODS", "Flat", "Guided", "Ratio", "WeightCurve", "guide"),
     "metrics": ("METRICS", "Reference", "evaluate"),
     "mixture": ("GaussianMixture",),
     "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "normal_schedule", "sample"),

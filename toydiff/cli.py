@@ -150,7 +150,7 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
     }
     # JSON has no infinity: null is no upper bound.
     recipe |= {
-        "weight": weight,
+        "weight": weight if isinstance(weight, float) else dict(zip(*weight, strict=True)),
         "distribution": datasets.source_to_json(distribution),
         "main": main,
         "guides": options.guide or list(zoo.default_guides(options.method, distribution)),
@@ -217,7 +217,9 @@ def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[s
         "metrics": {name: score._asdict() | {"better": metrics.METRICS[name].better} for name, score in scores.items()},
         "recipe": recipe,
     }
-    lines = [f"{options.method}, w = {recipe['weight']:g}, n = {options.n:,}, seed {options.seed}"]
+    weight = recipe["weight"]
+    shown = f"{weight:g}" if isinstance(weight, float) else ", ".join(f"{w:g} at {s:g}" for s, w in weight.items())
+    lines = [f"{options.method}, w = {shown}, n = {options.n:,}, seed {options.seed}"]
     lines += [f"{'':40}{'samples':>10}{'exact':>10}"]
     lines += [f"{metrics.METRICS[name].title:40}{value:10.4f}{exact:10.4f}" for name, (value, exact) in scores.items()]
     return report, lines

@@ -39,6 +39,16 @@ def comma_separated(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]
     return parse
 
 
+def weight(text: str) -> Any:
+    """A weight from "3", or a curve over the noise level from "0.01:1,0.1:3": pairs of sigma and w."""
+    if ":" not in text:
+        return float(text)
+    from toydiff.guidance import WeightCurve
+
+    pairs = [[float(number) for number in part.split(":", 1)] for part in text.split(",")]
+    return WeightCurve(*zip(*pairs, strict=True))
+
+
 def given_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> set[str]:
     """Names of the options that differ from their defaults."""
     return {name for name, value in vars(options).items() if value != parser.get_default(name)}
@@ -89,7 +99,12 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("--method", default="unguided", help=f"one of {', '.join(guidance.METHODS)}")
-    add("-w", "--weight", type=float, help="guidance weight; 1 is no guidance (default: the method's)")
+    add(
+        "-w",
+        "--weight",
+        type=weight,
+        help="guidance weight, 1 is no guidance; or a curve, as SIGMA:W,SIGMA:W,... (default: the method's)",
+    )
     add(
         "--main",
         help="the guided model: CLASSES/WIDTH/STEPS, exact/CLASSES or a file (default: A/64 at its last snapshot)",

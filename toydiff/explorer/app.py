@@ -188,7 +188,7 @@ class Explorer(w.HBox):
         for i, state in enumerate(panels):
             picture = self.pictures[i]
             picture.comparing, picture.active = len(panels) > 1, i == self.scene.active
-            picture.caption = f"{i + 1}  {drawing.caption(state)}"
+            picture.caption = f"{i + 1}  {drawing.caption(state)}" if len(panels) > 1 else ""
         if len(self.grid.children) != len(panels):
             self.grid.children = self.pictures[: len(panels)]
             for n in range(1, 5):

@@ -40,27 +40,23 @@ CURVE = Quality(2048, 0, "adams3", tuple(normal_schedule(24, std=3.5)))
 """For the curve over the weight: nearer to the solution than the paper's 63 evaluations in the median."""
 
 
-class Reach(NamedTuple):
-    """Up to which weight a solver of few evaluations follows the trajectories; beyond it is off, then diverges."""
+REACH = {"truncation": (1.2, 1.8, 2.5)}
+"""By method, up to which weight the quick solver follows the trajectories, and those of `SHORTER_STEPS`.
 
-    quick: float
-    firm: float
-
-
-REACH = {"truncation": Reach(1.2, 2.5)}
-"""By method. With the tree's paper models the median error of the end points, at these weights, is below 0.06."""
-OTHER_REACH = Reach(3.0, 5.5)
-FIRM = ("adams2", tuple(normal_schedule(18)))
-FULL = ("heun", tuple(noise_schedule()))
+With the tree's paper models the median error of the end points is then below 0.07; beyond, a solver soon diverges.
+"""
+OTHER_REACH = (3.0, 4.5, 6.0)
+SHORTER_STEPS = tuple(("adams2", tuple(normal_schedule(steps))) for steps in (14, 20))
+PAPERS_STEPS = ("heun", tuple(noise_schedule()))
 
 
 def solved(state: State, quality: Quality) -> Quality:
     """The quality with a solver that bears the state's weight: where it is strong, steps must be shorter."""
     weight = max(state.weight_curve or (state.weight,))
-    reach = REACH.get(state.method, OTHER_REACH)
-    if quality.solver == FULL[0] or weight <= reach.quick:
+    strength = int(np.searchsorted(REACH.get(state.method, OTHER_REACH), weight))
+    if quality.solver == PAPERS_STEPS[0] or strength == 0:
         return quality
-    solver, levels = FIRM if weight <= reach.firm else FULL
+    solver, levels = (*SHORTER_STEPS, PAPERS_STEPS)[strength - 1]
     return quality._replace(solver=solver, levels=levels)
 
 
@@ -155,7 +151,7 @@ def compile_ahead(state: State) -> Iterator[None]:
     guides = [replace(state, guide=replace(state.guide, width=width)) for width in widths[1]]
     methods = [replace(state, method=name, weight=row.weight) for name, row in METHODS.items()]
     reach = REACH.get(state.method, OTHER_REACH)
-    strengths = [replace(state, weight=w, weight_curve=None) for w in (*reach, reach.firm + 1)]
+    strengths = [replace(state, weight=w, weight_curve=None) for w in (*reach, reach[-1] + 1)]
     near = [
         (other, quality)
         for quality in (QUICK, Quality.full(state))

@@ -112,7 +112,6 @@ class TrainTab(w.VBox):
         self.explorer.worker.paused = False
 
         def finish() -> None:
-            self.start.disabled, self.stop.disabled = False, True
             if trainings:
                 self._show()
             stopped = any(training.interrupted for training in trainings) or len(trainings) < len(plan.recipes)
@@ -123,6 +122,7 @@ class TrainTab(w.VBox):
                 self.status.value = ("stopped; " if stopped else "") + f"{self._family} stands in the menus"
             else:
                 self.status.value = "stopped before the first step"
+            self.start.disabled, self.stop.disabled = False, True
 
         self.explorer.post(finish)
 

@@ -4,7 +4,6 @@ import atexit
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -43,7 +42,7 @@ class Worker:
         self._arrived, self._resting = threading.Event(), threading.Event()
         self._unseen, self._seen = 0, threading.Condition()
         self._closed = False
-        self.paused = False  # nothing is compiled ahead, for instance while networks are trained
+        self._paused = False
         self._threads = [
             threading.Thread(target=target, name="toydiff-explorer", daemon=True)
             for target in (self._draw_newest, self._compile_ahead)
@@ -57,6 +56,17 @@ class Worker:
         self._newest = scene
         self._resting.clear()
         self._arrived.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether only quick pictures are drawn, and nothing is compiled ahead: networks are trained meanwhile."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        if self._newest is not None:  # what was left out follows
+            self.submit(self._newest)
 
     def acknowledge(self) -> None:
         """One more of the pictures that were sent is on the screen."""
@@ -85,6 +95,8 @@ class Worker:
             try:
                 if rested and moving is not None:
                     finished, moving = moving, None
+                    if self._paused:
+                        continue
                     for _ in self._finish(finished):
                         if self._arrived.is_set():
                             break
@@ -128,12 +140,9 @@ class Worker:
             self._resting.wait()
             if self._closed or self._newest is None:
                 continue
-            if self.paused:
-                time.sleep(REST_S)
-                continue
             try:
                 for _ in _ahead(self._newest.state):
-                    if self._closed or self.paused or not self._resting.is_set():
+                    if self._closed or not self._resting.is_set():
                         break
                 else:
                     self._resting.clear()
