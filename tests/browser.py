@@ -151,8 +151,17 @@ def run_all(page):
 
 
 def open_page(browser, address, app=False):
-    """The notebook in JupyterLab, every cell run, or the page without code."""
+    """The notebook in JupyterLab, every cell run, or the page without code; its `outside`: what left this machine."""
     page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.outside = []
+
+    def note(request):
+        here = request.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+        if not here and request.failure != "csp":  # the page's own policy
+            page.outside.append(request.url)
+
+    page.on("requestfinished", note)
+    page.on("requestfailed", note)
     page.goto(address.replace("/doc/tree/", "/voila/render/") if app else address)
     if not app:
         run_all(page)

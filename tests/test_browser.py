@@ -46,6 +46,10 @@ def test_no_token_no_entry(address):
         urllib.request.urlopen(address.split("?")[0].replace("/doc/tree/", "/api/contents/"))
 
 
+def test_the_page_asks_no_other_server(explorer):
+    assert explorer.page.outside == []
+
+
 def test_the_controls_change_the_picture(explorer):
     explorer.changes_picture(lambda: explorer.drag("weight", ["ArrowRight"] * 10))
     assert explorer.find(".toydiff-weight-box input").input_value() == "3.5"

@@ -13,6 +13,8 @@ from pathlib import Path
 from toydiff.checks import InputError, count
 
 NOTEBOOK = "explorer.ipynb"
+# Voila's pages ask other servers for fonts and MathJax: the browser is told to ask none but this one.
+ONLY_HERE = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://127.0.0.1:{port}; frame-ancestors 'self'"
 
 
 def notebook_folder() -> Path:
@@ -59,6 +61,8 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
         *(() if browser else ("--no-browser",)),
         *(("--allow-root",) if os.geteuid() == 0 else ()),
     ]
+    headers = {"Content-Security-Policy": ONLY_HERE.format(port=port)}
+    command.append(f"--ServerApp.tornado_settings={ {'headers': headers} }")
     print(f"http://127.0.0.1:{port}{page}?token={token}", flush=True)
     # The token goes by the environment: a command line can be read by every user of the machine.
     config = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
