@@ -248,9 +248,12 @@ def test_a_state_that_cannot_be_shown_changes_nothing(explorer, monkeypatch):
 
 
 def test_a_download_goes_when_the_picture_changes(explorer):
-    explorer.download.value = "download"
+    explorer.offer("toydiff.png", b"")
     explorer.set(State(points=200, weight=2.0))
     assert not explorer.download.value
+    explorer.offer("toydiff.gif", b"")  # what took long to make stays
+    explorer.set(State(points=200, weight=2.5))
+    assert "toydiff.gif" in explorer.download.value
 
 
 def test_a_question_is_answered(explorer, monkeypatch):

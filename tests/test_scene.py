@@ -11,7 +11,7 @@ from toydiff import InputError
 from toydiff.explorer import compute, drawing, families
 from toydiff.explorer.lab_file import file_bytes, open_file
 from toydiff.explorer.scene import LINKED, SCENES, Scene, compare
-from toydiff.explorer.state import ModelChoice, State
+from toydiff.explorer.state import ModelChoice, State, whole_view
 from toydiff.recipe import Recipe
 from toydiff.training import train
 
@@ -143,6 +143,11 @@ def test_damaged_files_are_refused(trained):
         with pytest.raises(InputError, match=message):
             open_file(json.dumps(good | changed).encode())
 
+    refused("panels is 5; it must be a list of states", scene={"panels": 5})
+    refused("main family is .*; it must be the name", scene={"panels": [{"main": {"family": ["x"]}}]})
+    known = set(families._own)
+    refused("weight is -1", scene={"panels": [{"weight": -1}]}, networks=[good["networks"][0] | {"family": "other"}])
+    assert set(families._own) == known  # what cannot be shown leaves nothing behind
     refused("the file has format 2; this toydiff reads format 1", format=2)
     refused("the file is a 'drawing'; a laboratory is wanted", toydiff="drawing")
     refused("has lost its scenes or networks", networks=None)
@@ -156,3 +161,31 @@ def test_damaged_files_are_refused(trained):
     refused("unknown family of networks", networks=[], scene={"panels": [{"main": {"family": "nobody's"}}]})
     with pytest.raises(InputError, match="not JSON"):
         open_file(b"\xff\x00")
+
+
+def test_a_family_that_is_at_hand_in_part_is_loaded_whole(monkeypatch):
+    recipe = Recipe(widths=(4,), batch=64)
+    monkeypatch.setattr(families, "_own", {})
+    family = families.new_family("fractal_tree")
+    families.add_snapshots(family, train(recipe, 8, snapshots=(4,), progress=False))
+    scene = Scene((State(main=ModelChoice(4, 8, family=family), guide=ModelChoice(4, 4, family=family)),))
+    content = file_bytes(scene, {})
+    monkeypatch.setattr(families, "_own", {})
+    assert families.new_family("fractal_tree") == family
+    families.add_snapshots(family, train(recipe, 4, progress=False))
+    restored, _ = open_file(content)
+    assert restored.state.main == ModelChoice(4, 8, family="loaded 1")
+    assert restored.state.guide == ModelChoice(4, 4, family="loaded 1")
+
+
+def test_panels_keep_their_models_where_these_know_the_new_class():
+    exact = ModelChoice(exact=True)
+    scene = compare(State(main=ModelChoice(16, 512)), State(main=ModelChoice(8, 256)), State(main=exact))
+    both = scene.with_state(replace(scene.state, classes="AB"))
+    assert [state.main for state in both.panels] == [ModelChoice(16, 512), ModelChoice(8, 256), exact]
+
+
+@pytest.mark.parametrize("name", ["three_gaussians", "grid_of_gaussians", "letters"])
+def test_the_whole_view_holds_what_is_sampled(name):
+    x = np.asarray(compute.truth_of(name, "A").sample(0, 4096))
+    assert whole_view(name, "A").contains(x).mean() > 0.97

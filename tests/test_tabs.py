@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from toydiff import save_model
+from toydiff import InputError, save_model
 from toydiff.explorer import families, trainer
 from toydiff.explorer.app import Explorer
-from toydiff.explorer.state import State
+from toydiff.explorer.scene import Scene, compare
+from toydiff.explorer.state import ModelChoice, State
 from toydiff.recipe import Recipe
 from toydiff.strokes import Drawing
 from toydiff.training import train
@@ -21,6 +22,7 @@ def explorer():
     explorer = Explorer(State(points=100))
     yield explorer
     explorer.close()
+    families._own.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -94,8 +96,7 @@ def test_a_drawing_is_explored(explorer, strokes, classes):
     state = explorer.state
     assert isinstance(state.distribution, Drawing)
     assert state.main.exact
-    frame = explorer.picture.frame
-    wait_until(lambda: explorer.picture.frame > frame or explorer.picture.full)
+    wait_until(lambda: explorer.worker._drawn.get(0) == (state, True))
     assert State.from_json(state.to_json()) == state
 
 
@@ -120,7 +121,7 @@ def test_drawings_are_undone_saved_and_opened(explorer):
 
 
 def ask(explorer, **values):
-    for name, value in ({"classes": "A", "widths": "4", "steps": "64", "seed": "0"} | values).items():
+    for name, value in ({"classes": "A", "widths": "4, 8", "steps": "64", "seed": "0"} | values).items():
         getattr(explorer.train, name).value = value
     press(explorer.train, "Train")
 
@@ -146,13 +147,13 @@ def test_a_plan_that_cannot_be_is_refused(explorer, values, words):
 
 
 def test_trained_networks_stand_in_the_menus_and_nothing_is_started_twice(explorer):
-    ask(explorer, widths="4, 8", steps="2000")
+    ask(explorer, widths="4, 8", steps="100000")
     wait_until(lambda: explorer.train.bar.value > 0)
     explorer.attempt(explorer.train._start)  # its button is off meanwhile
     assert "a training is running: stop it first" in explorer.message.value
     press(explorer.train, "Stop")
     end(explorer)
-    family = explorer.train._family
+    family = explorer.train._followed
     assert explorer.train.status.value == f"stopped; {family} stands in the menus"
     assert family in explorer.controls._rows["main-family"][0].options
     assert explorer.state.main.family == explorer.state.guide.family == family
@@ -162,13 +163,13 @@ def test_trained_networks_stand_in_the_menus_and_nothing_is_started_twice(explor
 
 
 def test_what_a_person_has_chosen_meanwhile_stays(explorer):
-    ask(explorer, steps="3000")
-    wait_until(lambda: explorer.state.main.family == explorer.train._family)
+    ask(explorer, widths="4, 8", steps="4000")
+    wait_until(lambda: explorer.state.main.family == explorer.train._followed)
     explorer.controls._rows["main-exact"][0].value = True
     press(explorer.train, "Stop")
     end(explorer)
     assert explorer.state.main.exact
-    assert explorer.state.guide.family == explorer.train._family
+    assert explorer.state.guide.family == explorer.train._followed
 
 
 def test_a_training_that_fails_says_so_and_the_next_one_runs(explorer, monkeypatch):
@@ -193,7 +194,7 @@ def test_networks_are_loaded_from_files(explorer, tmp_path):
     files = [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())]
     upload(explorer.train.upload, *files)
     family = explorer.state.main.family
-    assert (explorer.state.main.width, explorer.state.main.steps, family) == (8, 16, explorer.train._family)
+    assert (explorer.state.main.width, explorer.state.main.steps, family) == (8, 16, explorer.train._followed)
     assert f"{family} stands in the menus: A/4/16, A/4/8, A/8/16, A/8/8" in explorer.message.value
     press(explorer.train, "Save main")
     assert 'download="A-8-16.safetensors"' in explorer.download.value
@@ -239,3 +240,52 @@ def test_hidden_controls_come_back_with_another_scene(explorer):
     explorer.menu.value = "Figure 1 (c): CFG"
     assert "toydiff-hidden" not in explorer._parts["weight"]._dom_classes
     assert not explorer.banner.value
+
+
+def test_files_that_are_loaded_while_something_trains_stay_by_themselves(explorer, tmp_path):
+    training = train(Recipe("three_gaussians", "A", widths=(4,), batch=64), 8, progress=False)
+    save_model(tmp_path / "other.safetensors", training)
+    ask(explorer, steps="100000")
+    wait_until(lambda: explorer.train.bar.value > 0)
+    trained = explorer.train._trained
+    upload(explorer.train.upload, ("other.safetensors", (tmp_path / "other.safetensors").read_bytes()))
+    assert explorer.state.distribution == "three_gaussians"
+    press(explorer.train, "Stop")
+    end(explorer)
+    loaded = explorer.train._followed
+    assert explorer.state.main.family == loaded
+    assert [str(name) for name in families.networks("three_gaussians", loaded)] == ["A/4/8"]
+    assert {name.width for name in families.networks("fractal_tree", trained)} == {4, 8}
+
+
+def test_what_a_training_shows_leaves_messages_and_downloads(explorer):
+    explorer.say("keep this")
+    ask(explorer, steps="64")
+    end(explorer)
+    assert "keep this" in explorer.message.value
+
+
+def test_a_view_is_edited_where_it_stands_and_no_preset_is_overwritten(explorer):
+    explorer.show(Scene(title="T", question="Q", hidden=("seed-box",)))
+    assert (explorer.keep.title.value, explorer.keep.hidden.value) == ("T", ("seed-box",))
+    explorer.keep.title.value = "Figure 1 (c): CFG"
+    press(explorer.keep, "Add view")
+    assert "there is a scene of this name" in explorer.message.value
+    assert explorer.scenes["Figure 1 (c): CFG"].state.weight == 4.0
+
+
+def test_a_panel_that_cannot_be_drawn_does_not_keep_the_others_back(explorer):
+    family = families.new_family("fractal_tree")
+    families.add_snapshots(family, train(Recipe(widths=(4,), batch=64), 8, progress=False))
+    mine = ModelChoice(4, 8, family=family)
+    states = (State(points=100, main=mine, guide=mine, probe=(0.0, 0.0)), State(method="cfg", main=mine, guide=mine))
+    explorer.show(compare(*states))
+    wait_until(lambda: explorer.worker._drawn.get(0) == (explorer.scene.panels[0], True))
+    assert f"{family} has no network AB/4/8" in explorer.message.value
+
+
+def test_what_the_menu_cannot_show_is_refused_at_once():
+    with pytest.raises(InputError, match="the scene is 'Figure 1'; it must be a State, or a Scene of some"):
+        Explorer("Figure 1")
+    with pytest.raises(InputError, match="the scene is 5"):
+        Explorer(scenes={"a": 5})

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from toydiff.explorer.pad import Pad
-from toydiff.explorer.weight import SIGMAS, WeightCurve
+from toydiff.explorer.weight import SIGMAS, WeightEditor
 
 # One process drives the browser: two would start everything twice.
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -221,7 +221,7 @@ def weights(at_others, **changed):
 
 
 def test_dragging_a_knot_changes_its_weight_and_shift_those_beside_it(show):
-    curve = show(WeightCurve, weights=[3.0] * 13)
+    curve = show(WeightEditor, weights=[3.0] * 13)
     x, y = on_curve(curve, 5)
     curve.drag((x + 3, y + 2), (x + 3, on_curve(curve, 5, 6)[1] + 2))  # held beside its middle, it does not jump
     assert last(curve, "weights") == pytest.approx(weights(3, w5=6), abs=0.05)
@@ -243,7 +243,7 @@ def test_dragging_a_knot_changes_its_weight_and_shift_those_beside_it(show):
 
 
 def test_messages_come_once_per_frame_and_an_echo_does_not_pull_the_knot_back(show):
-    curve = show(WeightCurve, weights=[3.0] * 13)
+    curve = show(WeightEditor, weights=[3.0] * 13)
     x, y = on_curve(curve, 5)
     curve.drag((x, y), (x, y - 30), release=False)
     before = len(curve.get("sent"))
@@ -264,7 +264,7 @@ def test_messages_come_once_per_frame_and_an_echo_does_not_pull_the_knot_back(sh
 
 
 def test_one_stroke_paints_the_whole_curve(show):
-    curve = show(WeightCurve, weights=[3.0] * 13)
+    curve = show(WeightEditor, weights=[3.0] * 13)
     begin, end = on_curve(curve, 12, 7), on_curve(curve, 0, 1)
     curve.drag((begin[0] + 2, begin[1]), end, steps=3)  # fast: most knots are passed between two events
     assert last(curve, "weights") == pytest.approx(np.linspace(1, 7, 13), abs=0.2)
@@ -280,7 +280,7 @@ def test_one_stroke_paints_the_whole_curve(show):
 
 
 def test_edges_move_and_have_no_bound_at_the_ends(show):
-    curve = show(WeightCurve, weights=[3.0] * 13, interval=[0.0, 10000.0])
+    curve = show(WeightEditor, weights=[3.0] * 13, interval=[0.0, 10000.0])
     hi, lo = edge_at(curve, 0), edge_at(curve, 1)
     curve.drag(hi, (on_curve(curve, 9)[0] - 5, hi[1]))
     assert last(curve, "interval") == [0, pytest.approx(SIGMAS[9], rel=0.05)]
@@ -301,7 +301,7 @@ def test_edges_move_and_have_no_bound_at_the_ends(show):
 
 
 def test_a_double_click_asks_for_a_straight_line_and_a_click_for_nothing(show):
-    curve = show(WeightCurve, weights=[3.0] * 13)
+    curve = show(WeightEditor, weights=[3.0] * 13)
     x, y = on_curve(curve, 5, 5)
     curve.page.mouse.click(x + 7, y)
     curve.page.mouse.click(*on_curve(curve, 5))
@@ -316,7 +316,7 @@ def test_a_double_click_asks_for_a_straight_line_and_a_click_for_nothing(show):
 
 
 def test_the_keyboard_does_what_the_mouse_does(show):
-    curve = show(WeightCurve, weights=[3.0] * 13, interval=[0.01, 1.0], now=0.1)
+    curve = show(WeightEditor, weights=[3.0] * 13, interval=[0.01, 1.0], now=0.1)
     knot = curve.page.locator("[data-knot='5']")
     assert knot.get_attribute("aria-label") == f"weight at sigma {SIGMAS[5]:.3g}"
     readout = curve.page.locator(f"{CURVE}-readout")
@@ -341,7 +341,7 @@ def test_the_keyboard_does_what_the_mouse_does(show):
 
 
 def test_disabled_it_sends_nothing(show):
-    curve = show(WeightCurve, weights=[3.0] * 13)
+    curve = show(WeightEditor, weights=[3.0] * 13)
     hi = edge_at(curve, 0)
 
     def attempt():
@@ -361,7 +361,7 @@ def test_disabled_it_sends_nothing(show):
 
 @pytest.mark.parametrize("bad", [math.nan, "nan", None])
 def test_what_is_no_number_is_not_drawn(show, bad):
-    curve = show(WeightCurve, weights=weights(3.0, w5=bad), now=SIGMAS[5])
+    curve = show(WeightEditor, weights=weights(3.0, w5=bad), now=SIGMAS[5])
     knots = curve.page.locator(f"{CURVE}-knot")
     assert sum(knots.nth(i).is_visible() for i in range(13)) == 12
     drawn = curve.page.locator(f"{CURVE}-curve").get_attribute("d")
@@ -375,7 +375,7 @@ def test_what_is_no_number_is_not_drawn(show, bad):
 
 
 def test_a_widget_that_goes_hears_no_more(show):
-    for widget in (Pad, WeightCurve):
+    for widget in (Pad, WeightEditor):
         shown = show(widget)
         assert shown.get("listeners()") > 0
         shown.page.evaluate("() => stop()")
@@ -383,7 +383,7 @@ def test_a_widget_that_goes_hears_no_more(show):
 
 
 def test_the_axis_grows_and_shrinks_with_the_weights():
-    curve = WeightCurve()
+    curve = WeightEditor()
     for highest, top in (
         (8.0, 8),
         (8.1, 16),

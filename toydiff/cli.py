@@ -151,7 +151,8 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
     # JSON has no infinity: null is no upper bound.
     recipe |= {
         "weight": weight if isinstance(weight, float) else dict(zip(*weight, strict=True)),
-        "distribution": datasets.source_to_json(distribution),
+        # What a file was trained on counts, whatever --distribution says.
+        "distribution": datasets.source_to_json(getattr(model.main, "distribution", distribution)),
         "main": main,
         "guides": options.guide or list(zoo.default_guides(options.method, distribution)),
         "interval": [lo, None if hi == float("inf") else hi],

@@ -19,6 +19,7 @@ from toydiff.strokes import Drawing, load_drawing
 Source = str | Drawing
 """A distribution: a row of `DISTRIBUTIONS` by its name, or a drawing."""
 
+_DRAWINGS = Path(__file__).parent / "drawings"
 _DEPTH = 7
 _ORIGIN = np.array([0.0030, 0.0325])
 _SCALE = np.array([1.3136, 1.3844])
@@ -167,9 +168,14 @@ def bundled_drawing(name: str) -> Drawing:
     Raises:
         InputError: there is no such drawing.
     """
-    folder = Path(__file__).parent / "drawings"
-    choice("drawing", name, sorted(path.stem for path in folder.glob("*.json")))
-    return load_drawing(folder / f"{name}.json")
+    choice("drawing", name, bundled_drawings())
+    return load_drawing(_DRAWINGS / f"{name}.json")
+
+
+@cache
+def bundled_drawings() -> tuple[str, ...]:
+    """The names of the drawings that come with toydiff."""
+    return tuple(sorted(path.stem for path in _DRAWINGS.glob("*.json")))
 
 
 class Distribution(NamedTuple):

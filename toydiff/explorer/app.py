@@ -41,16 +41,19 @@ MIME = {
 class Explorer(w.HBox):
     """Drag the weight and the capacity, and watch; `scene` is what is shown, `state` what the controls are set to."""
 
+    _with_threads: tuple[Any, ...] = ()  # none as long as it is not made
+
     def __init__(self, scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] = SCENES):
         """Show `scene`, by default autoguidance as in Figure 1 of the paper; `scenes` stand in the menu."""
+        self.scene = _as_scene(State() if scene is None else scene)
+        self.scenes = {str(name): _as_scene(other) for name, other in dict(scenes).items()}
         keep_compiled()
-        self.scene = scene if isinstance(scene, Scene) else Scene((scene or State(),))
-        self.scenes = dict(scenes)
         self.message, self.banner, self.legend, self.numbers = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self.sigma, self.probe, self.download = w.HTML(), w.HTML(), w.HTML()
         self.curve = w.Image(format="svg+xml", layout=w.Layout(display="none"))
         self.pictures: list[Picture] = []
         self.grid = w.Box()
+        self._ringed = False
         self._finished: Scene | None = None  # the scene whose pictures are all there in full
         self.controls = Controls(self.scene.state, self.set, self.complain)
         self.menu = w.Dropdown()
@@ -62,6 +65,7 @@ class Explorer(w.HBox):
             self._loop = None
         self._lay_out()
         self.worker = Worker(self._show_picture, self._show_numbers, self.complain)
+        self._with_threads = self.train, self.keep, self.worker
         self.fill_menu()
         self.show(self.scene)
 
@@ -79,20 +83,26 @@ class Explorer(w.HBox):
         """Show another state in the active panel; what is linked follows in the others."""
         self.show(self.scene.with_state(state))
 
-    def show(self, scene: Scene) -> None:
-        """Show another scene, controls and all; a message of before goes."""
+    def show(self, scene: Scene, *, by_person: bool = True) -> None:
+        """Show another scene, controls and all; when a person did it, messages and downloads of before go."""
         try:
             self.controls.fill(scene.state)
+            self.train.fill(scene.state)
         except Exception:
             self.controls.fill(self.scene.state)
             raise
+        self.keep.fill(self.scene, scene)
         self.scene = scene
-        self.train.fill(scene.state)
         self._fill_grid()
+        self._ring([None] * len(self.pictures))
         self._hide()
-        self.menu.value = next((name for name, other in self.scenes.items() if other == scene), "")
-        self.message.value = self.download.value = ""
+        self._name_scene()
+        if by_person:
+            self.message.value = ""
+            if any(f"toydiff.{kind}" in self.download.value for kind in ("png", "svg", "pdf")):
+                self.download.value = ""  # it is a picture of before
         self.banner.value = views.banner(scene)
+        (self.add_class if self.banner.value else self.remove_class)("toydiff-titled")
         self.sigma.value = f"<div class='toydiff-sigma'>noise level σ = {noise_schedule()[scene.state.step]:.3g}</div>"
         self.legend.value = views.legend(scene)
         self.measured.add_class("toydiff-stale")  # until the numbers have followed
@@ -101,6 +111,10 @@ class Explorer(w.HBox):
     def fill_menu(self) -> None:
         """Bring the menu to the scenes that there are."""
         self.menu.options = [("scene …", ""), *((name, name) for name in self.scenes)]
+        self._name_scene()
+
+    def _name_scene(self) -> None:
+        self.menu.value = next((name for name, scene in self.scenes.items() if scene == self.scene), "")
 
     def complain(self, error: Exception) -> None:
         """Say what went wrong."""
@@ -112,7 +126,7 @@ class Explorer(w.HBox):
         self.message.value = f"<div class='toydiff-note' role='status'>{html.escape(text)}</div>"
 
     def offer(self, name: str, content: bytes) -> None:
-        """Offer a file as a download, until the picture changes."""
+        """Offer a file as a download: a picture until it changes, anything else until the next offer."""
         data = f"data:{MIME[Path(name).suffix[1:]]};base64,{base64.b64encode(content).decode()}"
         self.download.value = f'<a class="toydiff-download" download="{name}" href="{data}">download {name}</a>'
 
@@ -132,8 +146,8 @@ class Explorer(w.HBox):
 
     def close(self) -> None:
         """End the threads with the widget."""
-        self.train.close()
-        self.worker.close()
+        for part in self._with_threads:
+            part.close()
         super().close()
 
     def _lay_out(self) -> None:
@@ -141,11 +155,14 @@ class Explorer(w.HBox):
         add.layout = w.Layout(width="auto", flex="0 0 auto")
         add.on_click(lambda _: self.attempt(lambda: self.show(self.scene.with_panel())))
         self.controls.time.children = [*self.controls.time.children, add]
-        guidance = w.VBox([self.menu, self.controls.guidance])
-        self.tabs = w.Tab(
-            [guidance, self.controls.layers, self.draw, self.train, self.keep],
-            titles=("Guidance", "Layers", "Draw", "Train", "Keep"),
-        )
+        self._tabs = {
+            "guidance": ("Guidance", self.controls.guidance),
+            "layers": ("Layers", self.controls.layers),
+            "draw": ("Draw", self.draw),
+            "train": ("Train", self.train),
+            "take-along": ("Keep", self.keep),
+        }
+        self.tabs = w.Tab()
         middle = w.VBox([self.banner, self.message, self.grid, self.controls.time])
         self.measured = w.VBox([self.numbers, self.curve])
         side = w.VBox([self.sigma, self.legend, self.probe, self.measured])
@@ -157,11 +174,6 @@ class Explorer(w.HBox):
             "legend": self.legend,
             "noise": self.controls.time,
             "tabs": self.tabs,
-            "guidance": guidance,
-            "layers": self.controls.layers,
-            "draw": self.draw,
-            "train": self.train,
-            "take-along": self.keep,
         }
         for name, part in self._parts.items():
             part.add_class(f"toydiff-{name}")
@@ -172,7 +184,7 @@ class Explorer(w.HBox):
             "probe": self.probe,
         }.items():
             part.add_class(f"toydiff-{name}")
-        left = w.VBox([self.tabs, self.download])
+        left = w.VBox([self.menu, self.tabs, self.download])
         for name, part in {"controls": left, "middle": middle, "side": side, "measured": self.measured}.items():
             part.add_class(f"toydiff-{name}")
         w.HBox.__init__(self, [left, middle, side])
@@ -197,6 +209,11 @@ class Explorer(w.HBox):
     def _hide(self) -> None:
         """Hide what the scene hides; and the curve where the probe's table takes its place."""
         hidden = {*self.scene.hidden, *({"curve"} if self.state.probe else ())}
+        shown = [tab for name, tab in self._tabs.items() if name not in hidden]
+        if [child for _, child in shown] != list(self.tabs.children):
+            self.tabs.children = [child for _, child in shown]
+            self.tabs.titles = [title for title, _ in shown]
+            self.tabs.selected_index = 0 if shown else None
         for name, part in self._parts.items():
             (part.add_class if name in hidden else part.remove_class)("toydiff-hidden")
 
@@ -242,17 +259,24 @@ class Explorer(w.HBox):
         if at is not None:
             places = compute.same_sample(scene.panels, panel, *at)
             marks = ((places - [view.x, view.y]) / view.half_width).tolist()
-        for picture, mark in zip(self.pictures, marks, strict=False):
-            picture.send({"mark": mark})
+        self._ring(marks)
+
+    def _ring(self, marks: list[Any]) -> None:
+        """Show or take away the rings; nothing is sent where there is none to take away."""
+        if self._ringed or any(marks):
+            for picture, mark in zip(self.pictures, marks, strict=False):
+                picture.send({"mark": mark})
+        self._ringed = any(marks)
 
     # What comes back, on the worker's thread.
 
     def _show_picture(self, panel: int, state: State, content: bytes, full: bool) -> None:
-        self.probe.value = views.probe_table([probe(state) for state in self.scene.panels], self.scene.active)
         picture = self.pictures[panel]
         with picture.hold_sync():
             picture.image, picture.full = content, full
             picture.frame += 1
+        scene = self.scene  # once: it may change meanwhile
+        self.probe.value = views.probe_table([probe(state) for state in scene.panels], scene.active)
 
     def _show_numbers(self, scene: Scene) -> Iterator[None]:
         self._finished = scene
@@ -272,6 +296,12 @@ class Explorer(w.HBox):
             self.curve.layout.display = None
         if scene is self.scene:
             self.measured.remove_class("toydiff-stale")
+
+
+def _as_scene(scene: Any) -> Scene:
+    if not isinstance(scene, Scene | State):
+        raise InputError(f"the scene is {scene!r:.80}; it must be a State, or a Scene of some")
+    return scene if isinstance(scene, Scene) else Scene((scene,))
 
 
 def explore(scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] = SCENES) -> Explorer:

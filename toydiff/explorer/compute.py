@@ -1,5 +1,6 @@
 """From a state to arrays, numbers and pictures; no widget is imported here."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 from toydiff import datasets, metrics
 from toydiff.checks import InputError
 from toydiff.explorer.families import available, network
-from toydiff.explorer.state import KNOTS, ModelChoice, State
+from toydiff.explorer.state import KNOTS, State, guide_classes
 from toydiff.guidance import METHODS, Guided, WeightCurve, guide
 from toydiff.mixture import GaussianMixture
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS, Trajectory, noise_schedule, normal_schedule, sample
@@ -40,24 +41,36 @@ CURVE = Quality(2048, 0, "adams3", tuple(normal_schedule(24, std=3.5)))
 """For the curve over the weight: nearer to the solution than the paper's 63 evaluations in the median."""
 
 
-REACH = {"truncation": (1.2, 1.8, 2.5)}
-"""By method, up to which weight the quick solver follows the trajectories, and those of `SHORTER_STEPS`.
+class Rung(NamedTuple):
+    """A solver and how far it reaches: beyond this weight it is off the trajectories, and soon diverges."""
 
-With the tree's paper models the median error of the end points is then below 0.07; beyond, a solver soon diverges.
-"""
-OTHER_REACH = (3.0, 4.5, 6.0)
-SHORTER_STEPS = tuple(("adams2", tuple(normal_schedule(steps))) for steps in (14, 20))
-PAPERS_STEPS = ("heun", tuple(noise_schedule()))
+    reach: float
+    reach_of_truncation: float
+    solver: str
+    levels: tuple[float, ...]
+
+
+PAPERS = Rung(math.inf, math.inf, "heun", tuple(noise_schedule()))
+LADDERS = {
+    QUICK[2:]: (
+        Rung(3.0, 1.2, *QUICK[2:]),
+        Rung(4.5, 1.8, "adams2", tuple(normal_schedule(14))),
+        Rung(6.0, 2.5, "adams2", tuple(normal_schedule(20))),
+        PAPERS,
+    ),
+    CURVE[2:]: (Rung(5.0, 2.0, *CURVE[2:]), PAPERS),
+}
+"""With the tree's paper models the median error of the end points is below 0.07 for all rungs."""
 
 
 def solved(state: State, quality: Quality) -> Quality:
-    """The quality with a solver that bears the state's weight: where it is strong, steps must be shorter."""
+    """The quality with the first solver of its ladder that bears the state's weight."""
     weight = max(state.weight_curve or (state.weight,))
-    strength = int(np.searchsorted(REACH.get(state.method, OTHER_REACH), weight))
-    if quality.solver == PAPERS_STEPS[0] or strength == 0:
-        return quality
-    solver, levels = (*SHORTER_STEPS, PAPERS_STEPS)[strength - 1]
-    return quality._replace(solver=solver, levels=levels)
+    truncated = state.method == "truncation"
+    for rung in LADDERS.get(quality[2:], ()):
+        if weight <= (rung.reach_of_truncation if truncated else rung.reach):
+            return quality._replace(solver=rung.solver, levels=rung.levels)
+    return quality
 
 
 class Models(NamedTuple):
@@ -99,18 +112,11 @@ def models_of(state: State) -> Models:
         return network(state.distribution, choice.family, ModelName(classes, choice.width, choice.steps))
 
     main = model(state.main, state.classes)
-    guides = [model(state.guide, classes) for classes in guide_classes(state)]
+    guides = [model(state.guide, classes) for classes in guide_classes(state.method, state.distribution, state.classes)]
     # Always a curve, so that bending it compiles nothing.
     weight = WeightCurve(KNOTS, state.weight_curve or (state.weight,) * len(KNOTS))
     guided = guide(state.method, main, *guides, weight=weight, interval=state.interval, share=state.share)
     return Models(truth_of(state.distribution, state.classes), main, tuple(guides), guided)
-
-
-def guide_classes(state: State) -> list[str]:
-    """The classes that each guide of the method is of: all where the paper's is ("AB/..."), else those in view."""
-    paper_classes = [name.split("/")[0] for name in METHODS[state.method].guides]
-    every = datasets.all_classes(state.distribution)
-    return [every if len(classes) > 1 else state.classes for classes in paper_classes]
 
 
 def sampling_part(state: State) -> State:
@@ -149,30 +155,26 @@ def compile_ahead(state: State) -> Iterator[None]:
     widths = [[] if m.exact else available(state.distribution, m.family)[0] for m in (state.main, state.guide)]
     mains = [replace(state, main=replace(state.main, width=width)) for width in widths[0]]
     guides = [replace(state, guide=replace(state.guide, width=width)) for width in widths[1]]
-    methods = [replace(state, method=name, weight=row.weight) for name, row in METHODS.items()]
-    reach = REACH.get(state.method, OTHER_REACH)
-    strengths = [replace(state, weight=w, weight_curve=None) for w in (*reach, reach[-1] + 1)]
+    methods = [replace(state, method=name, weight=row.weight, weight_curve=None) for name, row in METHODS.items()]
+    ladder = LADDERS[QUICK[2:]]
+    reaches = [rung.reach_of_truncation if state.method == "truncation" else rung.reach for rung in ladder[:-1]]
+    strengths = [replace(state, weight=w, weight_curve=None) for w in (*reaches, reaches[-1] + 1)]
     near = [
         (other, quality)
         for quality in (QUICK, Quality.full(state))
         for other in (*strengths, *guides, *mains, *methods)
     ]
     for other, quality in near:
-        guide_shape = _shape(other.guide) if METHODS[other.method].guides else None
-        shapes = other.method, _shape(other.main), guide_shape
-        kind = (other.distribution, other.classes, *shapes, solved(other, quality))
+        families = [None if model.exact else (model.width, model.family) for model in other.models]
+        kind = (other.distribution, other.classes, other.method, *families, solved(other, quality))
         if kind not in _compiled_ahead:
             with suppress(InputError):  # a family need not have the networks of every method
                 _sample(other, quality)
-            _compiled_ahead.add(kind)
+                _compiled_ahead.add(kind)
             yield
 
 
 _compiled_ahead: set[tuple[Any, ...]] = set()
-
-
-def _shape(choice: ModelChoice) -> int | None:
-    return None if choice.exact else choice.width
 
 
 def outliers(state: State, quality: Quality) -> np.ndarray:

@@ -18,7 +18,7 @@ from toydiff.explorer.state import (
     nearest,
     with_classes,
 )
-from toydiff.explorer.weight import WeightCurve
+from toydiff.explorer.weight import WeightEditor
 from toydiff.guidance import METHODS
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
 from toydiff.score_model import LARGEST_SIGMA
@@ -116,7 +116,13 @@ class Controls:
         return self._row(
             f"{name}-box",
             box,
-            lambda s: f"{getattr(s, name):g}" if isinstance(getattr(s, name), float) else str(getattr(s, name)),
+            lambda s: (
+                "drawn"
+                if name == "weight" and s.weight_curve
+                else f"{getattr(s, name):g}"
+                if isinstance(getattr(s, name), float)
+                else str(getattr(s, name))
+            ),
             lambda s, text: _with(straight(s, s.weight) if name == "weight" else s, name, parse_number(text)),
         )
 
@@ -157,7 +163,7 @@ class Controls:
 
     def _weight_curve(self) -> w.Widget:
         """The weight over the noise level: it can be bent, and the interval's ends moved."""
-        self.curve = WeightCurve(sigmas=list(KNOTS))
+        self.curve = WeightEditor(sigmas=list(KNOTS))
 
         def on_wish(_: Any, wish: dict[str, Any], __: Any) -> None:
             self._attempt(lambda: self._on_state(_bent(self._state, wish)))
@@ -221,9 +227,7 @@ class Controls:
         def button(label: str, tooltip: str, by: int) -> w.Button:
             made = w.Button(description=label, tooltip=tooltip, layout=w.Layout(width="2.4em", flex="0 0 auto"))
             made.add_class("toydiff-back" if by < 0 else "toydiff-forward")
-            made.on_click(
-                lambda _: self._on_state(replace(self._state, step=min(max(self._state.step + by, 0), STEPS)))
-            )
+            made.on_click(lambda _: self._attempt(lambda: self._on_state(_stepped(self._state, by))))
             return made
 
         self.probing = w.ToggleButton(description="probe", layout=w.Layout(width="auto", flex="0 0 auto"))
@@ -236,7 +240,7 @@ class Controls:
         """The probe begins in the middle of the view, and goes when it is switched off."""
         if not self._filling:
             at = (self._state.view.x, self._state.view.y) if event["new"] else None
-            self._on_state(replace(self._state, probe=at))
+            self._attempt(lambda: self._on_state(replace(self._state, probe=at)))
 
 
 def button(
@@ -263,6 +267,10 @@ def _bent(state: State, wish: dict[str, Any]) -> State:
         return replace(state, interval=(lo, LARGEST_SIGMA if hi == SIGMA_MAX else hi))
     weights = wish["weights"]
     return straight(state, weights[0]) if len(set(weights)) == 1 else replace(state, weight_curve=tuple(weights))
+
+
+def _stepped(state: State, by: int) -> State:
+    return replace(state, step=min(max(state.step + by, 0), STEPS))
 
 
 def _with(state: State, name: str, value: Any) -> State:

@@ -11,9 +11,7 @@ from toydiff.checks import InputError
 from toydiff.explorer.controls import button
 from toydiff.explorer.pad import Pad
 from toydiff.explorer.state import with_classes
-from toydiff.strokes import Drawing
-
-BUNDLED = ("spirals", "letters", "rings")
+from toydiff.strokes import FORMAT, Drawing
 
 
 class DrawTab(w.VBox):
@@ -26,9 +24,11 @@ class DrawTab(w.VBox):
         make = partial(button, attempt=explorer.attempt)
         self.pen = w.ToggleButtons(options=[("class A", "A"), ("class B", "B")], style={"button_width": "5.5em"})
         w.link((self.pen, "value"), (self.pad, "pen"))
-        self.thickness = w.FloatSlider(min=0.02, max=0.3, step=0.01, description="thickness", readout=False)
+        self.thickness = w.FloatSlider(value=0.1, min=0.02, max=0.3, step=0.01, description="thickness", readout=False)
         w.link((self.thickness, "value"), (self.pad, "thickness"))
-        self.bundled = w.Dropdown(options=[("put on the pad …", ""), *((name, name) for name in BUNDLED)])
+        self.bundled = w.Dropdown(
+            options=[("put on the pad …", ""), *((name, name) for name in datasets.bundled_drawings())]
+        )
         self.bundled.layout = w.Layout(width="auto", flex="1 1 auto", min_width="0")
         self.bundled.observe(self._on_bundled, "value")
         self.upload = w.FileUpload(accept=".json", description="Open", layout=w.Layout(width="auto", flex="0 0 auto"))
@@ -38,8 +38,8 @@ class DrawTab(w.VBox):
             make("Clear", "An empty pad", lambda: self._put([])),
             make("Explore", "Make a distribution of the drawing, and show it", self._explore),
         ]
-        files = [self.bundled, make("Save drawing", "The drawing as a file", self._save), self.upload]
-        super().__init__([self.pen, self.pad, self.thickness, w.HBox(edit), w.HBox(files)])
+        files = [make("Save drawing", "The drawing as a file", self._save), self.upload]
+        super().__init__([self.pen, self.pad, self.thickness, w.HBox(edit), self.bundled, w.HBox(files)])
         for name in ("pen", "thickness", "bundled", "upload"):
             getattr(self, name).add_class(f"toydiff-draw-{name}")
 
@@ -49,7 +49,7 @@ class DrawTab(w.VBox):
         Raises:
             InputError: it cannot be a distribution; the message says why.
         """
-        return Drawing.from_json({"toydiff": "drawing", "format": 1, "strokes": self.pad.strokes})
+        return Drawing.from_json({"toydiff": "drawing", "format": FORMAT, "strokes": self.pad.strokes})
 
     def _put(self, strokes: list[Any]) -> None:
         self.pad.strokes = strokes
@@ -63,7 +63,9 @@ class DrawTab(w.VBox):
         drawing = self.drawing()
         self.explorer.set(with_classes(self.explorer.state, drawing, "A"))
         k = drawing.mixture(drawing.classes).weights.size
-        self.explorer.say(f"{drawing.classes}: {k:,} Gaussians, exact scores. The tab Train makes networks of it.")
+        self.explorer.say(
+            f"{drawing.classes}: {k:,} Gaussian{'s' * (k > 1)}, exact scores. The tab Train makes networks of it."
+        )
 
     def _save(self) -> None:
         self.explorer.offer("drawing.json", json.dumps(self.drawing().to_json()).encode())

@@ -284,7 +284,7 @@ def python_code(*states: State) -> str:
     Raises:
         InputError: a network in it was trained or loaded here, so that other programs do not have it.
     """
-    own = [m.family for s in states for m in (s.main, s.guide) if not m.exact and m.family != BUNDLED]
+    own = [m.family for s in states for m in s.models if not m.exact and m.family != BUNDLED]
     if own:
         raise InputError(f"other programs do not have the networks of {own[0]}: save the laboratory's file instead")
     default = State()

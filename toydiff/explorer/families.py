@@ -1,7 +1,8 @@
 """The networks at hand: the bundled ones, and families that were trained or loaded while the explorer ran."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +37,8 @@ _own: dict[str, _Family] = {}
 
 def families(distribution: Source) -> list[str]:
     """The names of the families of a distribution, the bundled one first where there is one."""
-    own = [name for name, family in _own.items() if family.distribution == distribution and family.networks]
+    # A list: the thread that draws asks while others add.
+    own = [name for name, family in list(_own.items()) if family.distribution == distribution and family.networks]
     return [BUNDLED] * bool(list_models(distribution)) + own
 
 
@@ -109,7 +111,13 @@ def new_family(distribution: Source, kind: str = "training") -> str:
 
 
 def add_snapshots(family: str, training: Training) -> None:
-    """Put the snapshots of a training into a family of its distribution."""
+    """Put the snapshots of a training into a family.
+
+    Raises:
+        InputError: the family is of another distribution.
+    """
+    if training.recipe.distribution != _own[family].distribution:
+        raise InputError(f"{family} is of another distribution than the training")
     for width, step in training.snapshots:
         name = ModelName(training.recipe.classes, width, step)
         if name not in _own[family].networks:
@@ -128,7 +136,10 @@ def holds(family: str, path: Path) -> bool:
     """
     model, name = _read(path)
     known = _own[family].networks.get(name) if family in _own else None
-    return known is not None and jax.tree.all(jax.tree.map(np.array_equal, known.denoiser.params, model.params))
+    same = known is not None and known.denoiser.architecture == model.architecture
+    return (
+        same and known is not None and jax.tree.all(jax.tree.map(np.array_equal, known.denoiser.params, model.params))
+    )
 
 
 def _read(path: Path) -> tuple[Denoiser, ModelName]:
@@ -139,18 +150,30 @@ def _read(path: Path) -> tuple[Denoiser, ModelName]:
     return model, ModelName(model.classes, model.architecture.width, int(header["step"]))
 
 
-def load_file(path: Path, family: str | None = None) -> tuple[str, ModelName]:
-    """Put the network in a file into a family, by default a new one; the family, and the network's name in it.
+def forget(family: str) -> None:
+    """Take a family away again."""
+    _own.pop(family, None)
+
+
+def load_files(paths: Sequence[Path]) -> tuple[str, list[ModelName]]:
+    """Put the networks in files into a new family, all or none of them; the family, and their names in it.
 
     Raises:
-        InputError: it is no file of weights that this version can read, it takes labels, or the family has a network of
-            this name or another distribution.
+        InputError: a file holds no weights that this version can read, or a network that takes labels; or they are of
+            several distributions, or two have the same name.
     """
-    (model, name), content = _read(path), path.read_bytes()
-    if model.architecture.labels:
-        raise InputError("the network takes a label; the explorer shows those without")
-    family = new_family(model.distribution, "loaded") if family is None else family
-    if _own[family].distribution != model.distribution or name in _own[family].networks:
-        raise InputError(f"{name} does not go with the other files: load those of one training, each once")
-    _own[family].networks[name] = Network(model, lambda target: target.write_bytes(content))
-    return family, name
+    read = [(*_read(path), path.read_bytes()) for path in paths]
+    loaded: dict[ModelName, Network] = {}
+    for model, name, content in read:
+        if model.architecture.labels:
+            raise InputError("the network takes a label; the explorer shows those without")
+        if model.distribution != read[0][0].distribution or name in loaded:
+            raise InputError(f"{name} does not go with the other files: load those of one training, each once")
+        loaded[name] = Network(model, partial(_write, content))
+    family = new_family(read[0][0].distribution, "loaded")
+    _own[family].networks.update(loaded)
+    return family, list(loaded)
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)

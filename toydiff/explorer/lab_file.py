@@ -37,12 +37,12 @@ def _own_networks(scenes: Iterable[Scene]) -> list[tuple[Source, str, ModelName]
         (state.distribution, model.family, model.width, model.steps)
         for scene in scenes
         for state in scene.panels
-        for model in (state.main, state.guide)
+        for model in state.models
         if not model.exact and model.family != families.BUNDLED
     }
     return [
         (distribution, family, name)
-        for distribution, family, width, steps in sizes
+        for distribution, family, width, steps in sorted(sizes, key=str)
         for name in families.networks(distribution, family)
         if (name.width, name.steps) == (width, steps)
     ]
@@ -73,32 +73,39 @@ def open_file(content: bytes) -> tuple[Scene, dict[str, Scene]]:
     if not isinstance(values.get("scenes"), dict) or not isinstance(values.get("networks"), list):
         raise InputError("the file has lost its scenes or networks; save it again")
     renamed = _load_networks(values["networks"])
-    scenes = {name: _renamed(view, renamed) for name, view in values["scenes"].items()}
-    return _renamed(values.get("scene"), renamed), scenes
+    try:
+        scenes = {name: _renamed(view, renamed) for name, view in values["scenes"].items()}
+        return _renamed(values.get("scene"), renamed), scenes
+    except InputError:  # what cannot be shown leaves nothing behind
+        for old, new in renamed.items():
+            if new != old:
+                families.forget(new)
+        raise
 
 
 def _load_networks(entries: list[Any]) -> dict[str, str]:
-    """Load the networks into new families, or find them where they are at hand; old names to new."""
+    """Load families of networks into new ones, or find them where they are at hand; old names to new."""
     renamed: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for i, entry in enumerate(entries):
-            path = Path(folder) / f"network {i + 1}.safetensors"
+        paths: dict[str, list[Path]] = {}
+        for i, entry in enumerate(entries, 1):
+            path = Path(folder) / f"network {i}.safetensors"
             try:
-                old = str(entry["family"])
                 path.write_bytes(base64.b64decode(entry["file"], validate=True))
+                paths.setdefault(str(entry["family"]), []).append(path)
             except (KeyError, TypeError, ValueError, binascii.Error):
-                raise InputError(f"network {i + 1} of the file is damaged; save it again") from None
-            if old not in renamed and families.holds(old, path):
-                renamed[old] = old
-            if renamed.get(old) != old:
-                renamed[old], _ = families.load_file(path, renamed.get(old))
+                raise InputError(f"network {i} of the file is damaged; save it again") from None
+        for family, files in paths.items():
+            at_hand = all(families.holds(family, path) for path in files)
+            renamed[family] = family if at_hand else families.load_files(files)[0]
     return renamed
 
 
 def _renamed(values: Any, renamed: Mapping[str, str]) -> Scene:
     """A scene from its values, with the families under the names that they have here."""
-    for panel in values.get("panels", []) if isinstance(values, dict) else []:
+    panels = values.get("panels") if isinstance(values, dict) else None
+    for panel in panels if isinstance(panels, list) else []:
         for model in (panel.get("main"), panel.get("guide")) if isinstance(panel, dict) else []:
-            if isinstance(model, dict) and model.get("family") in renamed:
+            if isinstance(model, dict) and isinstance(model.get("family"), str) and model["family"] in renamed:
                 model["family"] = renamed[model["family"]]
     return Scene.from_values(values)

@@ -7,7 +7,7 @@ from typing import Any
 
 from toydiff.checks import InputError, choice, count
 from toydiff.explorer.help import HIDEABLE
-from toydiff.explorer.state import PRESETS, State, default_models, with_classes
+from toydiff.explorer.state import PRESETS, State, with_classes
 
 MOST_PANELS = 4
 LINKED = ("distribution", "classes", "seed", "points", "step", "layers", "view", "probe")
@@ -45,7 +45,7 @@ class Scene:
         active = count("active", self.active, 0, len(panels) - 1)
         for name in ("title", "question"):
             text = getattr(self, name)
-            if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+            if not isinstance(text, str) or len(text) > LONGEST_TEXT or not _is_unicode(text):
                 raise InputError(f"the {name} of a scene must be text of at most {LONGEST_TEXT} characters")
         if not isinstance(self.hidden, tuple | list):
             raise InputError(f"hidden is {self.hidden!r}; it must be a list of names of controls")
@@ -120,14 +120,16 @@ class Scene:
         return cls(**values | {"panels": panels})
 
 
+def _is_unicode(text: str) -> bool:
+    """Whether a text has no half of a character, which JSON can hold but no message can carry."""
+    return text == text.encode("utf-8", "ignore").decode()
+
+
 def _link(state: State, lead: State) -> State:
     """A state with all that is linked as in the leading one; models that do not know its data give way to hers."""
     changed = {name: getattr(lead, name) for name in LINKED if getattr(state, name) != getattr(lead, name)}
     if {"distribution", "classes"} & set(changed):
-        main, guide = lead.main, lead.guide
-        if not lead.main.exact:
-            main, guide = default_models(lead.distribution, lead.classes, lead.main.family)
-        changed |= {"main": main, "guide": guide}
+        state = with_classes(state, lead.distribution, lead.classes)
     return replace(state, **changed) if changed else state
 
 

@@ -115,6 +115,8 @@ class State:
             raise InputError(f"{name} is {model!r}; it must have a width, steps, and exact as true or false")
         for what in ("width", "steps"):
             count(f"{name} {what}", getattr(model, what))
+        if not isinstance(model.family, str):
+            raise InputError(f"{name} family is {model.family!r:.80}; it must be the name of a family of networks")
         if model.exact:
             return model
         if not has_networks(self.distribution, self.classes):
@@ -125,6 +127,11 @@ class State:
                 listed = ", ".join(map(str, options))
                 raise InputError(f"no network with {name} {what} {value!r}; there are {listed}")
         return model
+
+    @property
+    def models(self) -> tuple[ModelChoice, ...]:
+        """Those that the method takes: the main model, and the guide where there is one."""
+        return (self.main, self.guide) if METHODS[self.method].guides else (self.main,)
 
     def to_json(self) -> str:
         """The state as JSON text."""
@@ -229,11 +236,19 @@ def _distance(size: tuple[int, int], wanted: tuple[float, float]) -> float:
     return sum(abs(math.log(value / max(goal, 1))) for value, goal in zip(size, wanted, strict=True))
 
 
+def guide_classes(method: str, distribution: datasets.Source, classes: str) -> list[str]:
+    """The classes that each guide of a method is of: all where the paper's is ("AB/..."), else those in view."""
+    paper_classes = [name.split("/")[0] for name in METHODS[method].guides]
+    return [datasets.all_classes(distribution) if len(paper) > 1 else classes for paper in paper_classes]
+
+
 def with_classes(state: State, distribution: datasets.Source, classes: str) -> State:
     """The state with another class in view, and other models where these do not know it."""
     main, guide = state.main, state.guide
-    known = distribution == state.distribution and has_networks(distribution, state.classes)
-    if not known or not (main.exact or _teaches(distribution, main.family, classes)):
+    known = distribution == state.distribution and all(has_networks(distribution, c) for c in (state.classes, classes))
+    of_guide = guide_classes(state.method, distribution, classes) if known else []
+    kept = known and (main.exact or _teaches(distribution, main.family, classes))
+    if not kept or not (guide.exact or all(_teaches(distribution, guide.family, c) for c in of_guide)):
         main, guide = default_models(distribution, classes)
     view = whole_view(distribution, classes)
     return replace(state, distribution=distribution, classes=classes, main=main, guide=guide, view=view)
@@ -260,10 +275,12 @@ def whole_view(distribution: datasets.Source, classes: str) -> View:
     """A view of all that is sampled; of the tree's class A the paper's."""
     if (distribution, classes) == ("fractal_tree", "A"):
         return FULL_VIEW
-    means = np.asarray(datasets.distribution(distribution, classes).means)
-    low, high = means.min(0), means.max(0)
+    mixture = datasets.distribution(distribution, classes)
+    means = np.asarray(mixture.means)
+    spread = 2.5 * np.sqrt(np.diagonal(np.asarray(mixture.covariances), axis1=1, axis2=2))
+    low, high = (means - spread).min(0), (means + spread).max(0)
     x, y = (float(v) for v in (low + high) / 2)
-    return View(x, y, 0.6 * float((high - low).max()) + 0.1)
+    return View(x, y, 0.55 * float((high - low).max()))
 
 
 def reset_view(state: State) -> State:

@@ -1,5 +1,6 @@
 """The explorer's last tab: the scene, the picture and the code to take along, and a lecture to prepare."""
 
+import atexit
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from toydiff.explorer.controls import button
 from toydiff.explorer.drawing import drawing_lock
 from toydiff.explorer.help import HIDEABLE
 from toydiff.explorer.lab_file import file_bytes, open_file
-from toydiff.explorer.scene import Scene
+from toydiff.explorer.scene import SCENES, Scene
 from toydiff.film import film_bytes
 
 FILMS = ("gif", "mp4")
@@ -26,6 +27,9 @@ class TakeAlong(w.VBox):
     def __init__(self, explorer: Any):
         """Of this explorer."""
         self.explorer = explorer
+        self._recording: threading.Thread | None = None
+        self._closed = threading.Event()
+        atexit.register(self.close)
         self.text = w.Textarea(
             placeholder="Paste a state here, then press Restore", tooltip="A scene as JSON, or Python"
         )
@@ -70,6 +74,13 @@ class TakeAlong(w.VBox):
         ]
         return [w.HTML("<b>For a lecture</b>"), self.title, self.question, self.hidden, w.HBox(views)]
 
+    def fill(self, before: Scene, scene: Scene) -> None:
+        """Bring the lecture's boxes to a scene, unless only something else has changed."""
+        names = ("title", "question", "hidden")
+        if any(getattr(before, name) != getattr(scene, name) for name in names):
+            for name in names:
+                getattr(self, name).value = getattr(scene, name)
+
     def _put_state(self) -> None:
         self.text.value = self.explorer.scene.to_json()
 
@@ -89,9 +100,9 @@ class TakeAlong(w.VBox):
 
     def _open(self, content: bytes) -> None:
         scene, scenes = open_file(content)
+        self.explorer.show(scene)
         self.explorer.scenes |= scenes
         self.explorer.fill_menu()
-        self.explorer.show(scene)
 
     def _picture(self, kind: str) -> None:
         with drawing_lock:
@@ -108,6 +119,8 @@ class TakeAlong(w.VBox):
 
         def drawn() -> Iterator[Any]:
             for i in range(1, total + 1):
+                if self._closed.is_set():
+                    raise InputError("the recording was ended")
                 with drawing_lock:
                     frame = next(frames)
                 self.bar.value = i / total
@@ -123,7 +136,16 @@ class TakeAlong(w.VBox):
             finally:
                 self.explorer.post(lambda: self._set_recording(False))
 
-        threading.Thread(target=record, name="toydiff-recording", daemon=True).start()
+        self._recording = threading.Thread(target=record, name="toydiff-recording", daemon=True)
+        self._recording.start()
+
+    def close(self) -> None:
+        """End a recording with the widget; the interpreter must not end while its thread computes."""
+        self._closed.set()
+        if self._recording is not None:
+            self._recording.join(timeout=10)
+        atexit.unregister(self.close)
+        super().close()
 
     def _set_recording(self, on: bool) -> None:
         self.bar.value, self.bar.layout.display = 0.0, None if on else "none"
@@ -137,7 +159,8 @@ class TakeAlong(w.VBox):
     def _add_view(self) -> None:
         if not self.title.value.strip():
             raise InputError("the view has no title; it stands under its title in the menu")
+        if self.title.value.strip() in SCENES:
+            raise InputError("there is a scene of this name; give the view another title")
         self._preview()
         self.explorer.scenes[self.title.value.strip()] = self.explorer.scene
         self.explorer.fill_menu()
-        self.explorer.show(self.explorer.scene)

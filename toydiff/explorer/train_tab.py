@@ -16,10 +16,9 @@ from matplotlib.ticker import NullFormatter
 from toydiff import datasets
 from toydiff.checks import InputError, count
 from toydiff.explorer import families
-from toydiff.explorer.compute import guide_classes
 from toydiff.explorer.controls import button, parse_number
 from toydiff.explorer.drawing import drawing_lock
-from toydiff.explorer.state import GUIDE_SIZE, ModelChoice, State, newest, with_classes
+from toydiff.explorer.state import GUIDE_SIZE, ModelChoice, State, guide_classes, newest, with_classes
 from toydiff.explorer.trainer import Plan, Report, Trainer
 from toydiff.plotting import GUIDE, MAIN
 from toydiff.recipe import LOSSES, Recipe
@@ -34,7 +33,7 @@ class TrainTab(w.VBox):
         """Of this explorer."""
         self.explorer = explorer
         self.trainer = Trainer(self._on_progress, self._on_end)
-        self._family = ""
+        self._trained = self._followed = ""  # families: of the training, and the one whose networks are shown
         self._shown: dict[str, ModelChoice] = {}
         make = partial(button, attempt=explorer.attempt)
         self.classes = w.Dropdown(description="classes")
@@ -87,11 +86,19 @@ class TrainTab(w.VBox):
         plan = Plan(tuple(recipes), count("steps", parse_number(self.steps.value), 1, 1_000_000))
         if self.trainer.running:
             raise InputError("a training is running: stop it first")
-        self._family, self._shown = families.new_family(state.distribution), {}
+        self._trained, self._shown = families.new_family(state.distribution), {}
+        self._followed = self._trained
         self.bar.value, self.status.value = 0.0, "compiling …"
-        self.start.disabled, self.stop.disabled = True, False
-        self.explorer.worker.paused = True
-        self.trainer.start(plan)
+        self._set_running(True)  # before it starts: it may end at once
+        try:
+            self.trainer.start(plan)
+        except Exception:
+            self._set_running(False)
+            raise
+
+    def _set_running(self, running: bool) -> None:
+        self.explorer.worker.paused = running
+        self.start.disabled, self.stop.disabled = running, not running
 
     # What the trainer says, on its thread.
 
@@ -103,13 +110,16 @@ class TrainTab(w.VBox):
         if report.new_snapshot:
             self.curve.value = loss_picture(report.training)
             self.curve.layout.display = None
-            families.add_snapshots(self._family, report.training)
+            families.add_snapshots(self._trained, report.training)
             self.explorer.post(self._show)
 
     def _on_end(self, plan: Plan, trainings: tuple[Training, ...], error: Exception | None) -> None:
-        for training in trainings:
-            families.add_snapshots(self._family, training)
-        self.explorer.worker.paused = False
+        family = self._trained
+        try:
+            for training in trainings:
+                families.add_snapshots(family, training)
+        except Exception as failure:
+            error = error or failure
 
         def finish() -> None:
             if trainings:
@@ -119,21 +129,21 @@ class TrainTab(w.VBox):
                 self.status.value = "failed"
                 self.explorer.complain(error)
             elif trainings:
-                self.status.value = ("stopped; " if stopped else "") + f"{self._family} stands in the menus"
+                self.status.value = ("stopped; " if stopped else "") + f"{family} stands in the menus"
             else:
                 self.status.value = "stopped before the first step"
-            self.start.disabled, self.stop.disabled = False, True
+            self._set_running(False)
 
         self.explorer.post(finish)
 
     def _show(self) -> None:
         """Bring the newest networks into the picture, in place of those that a person has not chosen otherwise."""
-        state, family = self.explorer.state, self._family
+        state, family = self.explorer.state, self._followed
         if state.distribution != families.distribution_of(family):
             return
         found = {
             "main": newest(state.distribution, family, [state.classes]),
-            "guide": newest(state.distribution, family, guide_classes(state), *GUIDE_SIZE),
+            "guide": newest(state.distribution, family, _guide_classes(state), *GUIDE_SIZE),
         }
         followed = {
             name: model
@@ -142,14 +152,14 @@ class TrainTab(w.VBox):
         }
         self._shown |= followed
         if followed:
-            self.explorer.set(replace(state, **followed))
+            self.explorer.show(self.explorer.scene.with_state(replace(state, **followed)), by_person=False)
 
     def _save(self, name: str) -> None:
         state = self.explorer.state
         model: ModelChoice = getattr(state, name)
         if model.exact:
             raise InputError(f"the {name} is the exact score; there is no network to save")
-        classes = state.classes if name == "main" else next(iter(guide_classes(state)), state.classes)
+        classes = state.classes if name == "main" else next(iter(_guide_classes(state)), state.classes)
         content = families.file_of(state.distribution, model.family, ModelName(classes, model.width, model.steps))
         self.explorer.offer(f"{classes}-{model.width}-{model.steps}.safetensors", content)
 
@@ -159,21 +169,23 @@ class TrainTab(w.VBox):
             self.explorer.attempt(lambda: self._load(files))
 
     def _load(self, files: Sequence[Any]) -> None:
-        family, names = None, []
         with tempfile.TemporaryDirectory() as folder:
-            for file in files:
-                path = Path(folder) / Path(file["name"]).name
+            paths = [Path(folder) / str(i) / Path(file["name"]).name for i, file in enumerate(files)]
+            for path, file in zip(paths, files, strict=True):
+                path.parent.mkdir()
                 path.write_bytes(file["content"])
-                family, name = families.load_file(path, family)
-                names.append(str(name))
-        assert family is not None
-        self._family, self._shown = family, {}
+            family, names = families.load_files(paths)
+        self._followed, self._shown = family, {}
         state = self.explorer.state
         distribution = families.distribution_of(family)
         if state.distribution != distribution or not newest(distribution, family, [state.classes]):
             self.explorer.set(with_classes(state, distribution, families.networks(distribution, family)[0].classes))
         self._show()
-        self.explorer.say(f"{family} stands in the menus: {', '.join(names)}")
+        self.explorer.say(f"{family} stands in the menus: {', '.join(map(str, names))}")
+
+
+def _guide_classes(state: State) -> list[str]:
+    return guide_classes(state.method, state.distribution, state.classes)
 
 
 def loss_picture(training: Training) -> bytes:

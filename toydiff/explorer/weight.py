@@ -13,8 +13,8 @@ SIGMAS = tuple(SIGMA_MIN * (SIGMA_MAX / SIGMA_MIN) ** (i / 12) for i in range(13
 TOPS = (8.0, 16.0, 32.0, 64.0, 100.0)
 
 
-class WeightCurve(anywidget.AnyWidget):
-    """Shows w(sigma), linear in ln sigma between knots, and says what a person wants; it changes no trait itself.
+class WeightEditor(anywidget.AnyWidget):
+    """Shows w(sigma), linear in ln sigma between knots, and says what a person wants; that changes no trait by itself.
 
     Its messages, which whoever owns it answers by setting traits (or by not doing so, which refuses them):
 

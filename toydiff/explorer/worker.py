@@ -65,8 +65,8 @@ class Worker:
     @paused.setter
     def paused(self, paused: bool) -> None:
         self._paused = paused
-        if self._newest is not None:  # what was left out follows
-            self.submit(self._newest)
+        self._resting.clear()
+        self._arrived.set()  # what was left out follows
 
     def acknowledge(self) -> None:
         """One more of the pictures that were sent is on the screen."""
@@ -106,7 +106,7 @@ class Worker:
                     moving = self._newest
                     for panel in _active_first(moving):
                         if self._drawn.get(panel, (None, False))[0] != moving.panels[panel]:
-                            self._send(panel, moving.panels[panel], QUICK)
+                            self._try_to_send(panel, moving.panels[panel], QUICK)
             except Exception as error:  # whatever it is, it belongs in the interface
                 moving = None
                 self._on_error(error)
@@ -115,9 +115,16 @@ class Worker:
         for panel in _active_first(scene):
             state = scene.panels[panel]
             if self._drawn.get(panel) != (state, True):
-                self._send(panel, state, Quality.full(state))
+                self._try_to_send(panel, state, Quality.full(state))
                 yield None
         yield from self._on_rest(scene)
+
+    def _try_to_send(self, panel: int, state: State, quality: Quality) -> None:
+        """Send a picture; what goes wrong with it must not keep the others back."""
+        try:
+            self._send(panel, state, quality)
+        except Exception as error:
+            self._on_error(error)
 
     def _send(self, panel: int, state: State, quality: Quality) -> None:
         while len(self._renderers) <= panel:
