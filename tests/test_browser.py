@@ -65,31 +65,31 @@ def test_the_controls_change_the_picture(explorer):
     explorer.changes_picture(lambda: explorer.select("scene", "Figure 1 (e): autoguidance"))
 
 
-def test_the_numbers_follow(explorer):
-    explorer.select("scene", "Figure 1 (d): truncation")
-    explorer.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.0[4-9]\d")
-    explorer.select("scene", "Figure 1 (e): autoguidance")
-    explorer.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.[67]\d\d")
-    explorer.page.wait_for_function("() => !document.querySelector('.toydiff-stale')", timeout=20_000)
-    assert explorer.find(".toydiff-curve").bounding_box()["height"] > 100
+def test_the_numbers_follow(lab):
+    lab.select("scene", "Figure 1 (d): truncation")
+    lab.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.0[4-9]\d")
+    lab.select("scene", "Figure 1 (e): autoguidance")
+    lab.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.[67]\d\d")
+    lab.page.wait_for_function("() => !document.querySelector('.toydiff-stale')", timeout=20_000)
+    assert lab.find(".toydiff-curve").bounding_box()["height"] > 100
 
 
-def test_wheel_drag_and_double_click_move_the_view(explorer):
-    picture = explorer.find(".toydiff-picture")
-    whole = explorer.screenshot()
+def test_wheel_drag_and_double_click_move_the_view(lab):
+    picture = lab.find(".toydiff-picture")
+    whole = lab.screenshot()
     box = picture.bounding_box()
     x, y = box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5
-    explorer.page.mouse.move(x, y)
-    explorer.changes_picture(lambda: explorer.page.mouse.wheel(0, -300))
+    lab.page.mouse.move(x, y)
+    lab.changes_picture(lambda: lab.page.mouse.wheel(0, -300))
 
     def pan():
-        explorer.page.mouse.down()
-        explorer.page.mouse.move(x - 60, y + 20, steps=4)
-        explorer.page.mouse.up()
+        lab.page.mouse.down()
+        lab.page.mouse.move(x - 60, y + 20, steps=4)
+        lab.page.mouse.up()
 
-    explorer.changes_picture(pan)
-    explorer.changes_picture(lambda: explorer.page.mouse.dblclick(x, y))
-    assert mean_difference(explorer.screenshot(), whole) < 0.5  # a pixel may be rounded otherwise after scrolling
+    lab.changes_picture(pan)
+    lab.changes_picture(lambda: lab.page.mouse.dblclick(x, y))
+    assert mean_difference(lab.screenshot(), whole) < 0.5  # a pixel may be rounded otherwise after scrolling
 
 
 def test_everything_fits_on_a_small_screen(explorer):
@@ -193,15 +193,15 @@ def test_state_code_and_pictures_can_be_taken_along(explorer, tmp_path):
     explorer.changes_picture(lambda: explorer.select("scene", "Figure 1 (e): autoguidance"))
 
 
-def test_what_is_no_number_is_refused_with_a_message(explorer):
-    explorer.type("weight-box", "nan")
-    explorer.wait_for_text("error", "weight is nan; it must be a number")
-    assert explorer.find(".toydiff-weight-box input").input_value() == "3"
-    explorer.type("seed-box", "many")
-    explorer.wait_for_text("error", "seed is 'many'; it must be a whole number")
-    explorer.type("weight-box", "2.25")
-    explorer.find(".toydiff-error").wait_for(state="detached")
-    explorer.changes_picture(lambda: explorer.type("weight-box", "9.5"))
+def test_what_is_no_number_is_refused_with_a_message(lab):
+    lab.type("weight-box", "nan")
+    lab.wait_for_text("error", "weight is nan; it must be a number")
+    assert lab.find(".toydiff-weight-box input").input_value() == "3"
+    lab.type("seed-box", "many")
+    lab.wait_for_text("error", "seed is 'many'; it must be a whole number")
+    lab.type("weight-box", "2.25")
+    lab.find(".toydiff-error").wait_for(state="detached")
+    lab.changes_picture(lambda: lab.type("weight-box", "9.5"))
 
 
 def test_two_explorers_in_one_notebook_and_a_kernel_restart(browser, address, folder):

@@ -128,6 +128,15 @@ def test_quick_pictures_follow_the_trajectories_at_every_weight(method, weight):
         assert np.median(np.hypot(*(quick - exact).T)) < error
 
 
+def test_the_curve_counts_what_the_papers_solver_counts():
+    for weight in (2.5, 5.0):
+        state = State(weight=weight)
+        (outliers, coverage), paper = compute._curve_point(state), compute.CURVE._replace(solver="heun")
+        scores = compute.measure(state, paper._replace(levels=tuple(noise_schedule())), compute.SHOWN_METRICS[:2])
+        assert outliers == pytest.approx(scores["outlier_rate_0.001"].value, abs=0.005)
+        assert coverage == pytest.approx(scores["branch_coverage"].value, abs=0.02)
+
+
 def test_with_classes_takes_exact_models_where_there_are_no_networks():
     exact = ModelChoice(exact=True)
     other = with_classes(State(main=exact), "fractal_tree", "B")
@@ -270,6 +279,7 @@ def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
     assert not drawn
 
 
+@pytest.mark.slow
 def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch):
     from toydiff import sampling
 

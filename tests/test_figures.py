@@ -96,7 +96,14 @@ def test_axes_functions_use_the_current_axes_by_default(tree):
 
 
 @pytest.mark.parametrize(
-    ("name", "panels"), [("fig1", 5), ("fig2", 5), ("fig2-autoguidance", 5), ("fig9", 25), ("methods", 6)]
+    ("name", "panels"),
+    [
+        ("fig1", 5),
+        ("fig2", 5),
+        pytest.param("fig2-autoguidance", 5, marks=pytest.mark.slow),
+        ("fig9", 25),
+        ("methods", 6),
+    ],
 )
 def test_figures_are_written(name, panels, tmp_path, few_samples):
     figure = FIGURES[name](0)

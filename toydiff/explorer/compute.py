@@ -58,9 +58,10 @@ LADDERS = {
         Rung(6.0, 2.5, "adams2", tuple(normal_schedule(20))),
         PAPERS,
     ),
-    CURVE[2:]: (Rung(5.0, 2.0, *CURVE[2:]), PAPERS),
+    CURVE[2:]: (Rung(3.0, 1.5, *CURVE[2:]), PAPERS),
 }
-"""With the tree's paper models the median error of the end points is below 0.07 for all rungs."""
+"""With the tree's paper models the median error of the end points is below 0.07 while something moves. The curve
+counts its points, so the few that are far off matter there: at w = 5 they would make 7% of outliers 12%."""
 
 
 def solved(state: State, quality: Quality) -> Quality:
