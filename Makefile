@@ -15,7 +15,7 @@ explore: $(VENV)/.lab
 # All tests but the slow ones: on two processes, then those in Chromium, which are skipped where it is missing.
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 -m "not slow and not browser"
-	$(BIN)/pytest -m browser
+	$(BIN)/pytest -m "browser and not slow"
 
 # How fast the explorer follows, measured in Chromium.
 bench: $(VENV)/.dev

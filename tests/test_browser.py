@@ -110,6 +110,7 @@ def test_every_control_has_a_help_text(lab):
         assert set(inner) <= {text}
 
 
+@pytest.mark.slow
 def test_each_layer_switches_on_and_off(lab):
     lab.changes_picture(lambda: lab.drag("step", ["ArrowLeft"] * 12))
     lab.tab("Layers")
@@ -204,6 +205,7 @@ def test_what_is_no_number_is_refused_with_a_message(lab):
     lab.changes_picture(lambda: lab.type("weight-box", "9.5"))
 
 
+@pytest.mark.slow
 def test_two_explorers_in_one_notebook_and_a_kernel_restart(browser, address, folder):
     """Each follows its own controls; after a restart both say so, and running the cells again brings them back."""
     notebooks = folder / "toydiff-notebooks"

@@ -53,6 +53,7 @@ def test_left_out_fields_have_their_defaults():
         ('{"distribution": "oak"}', "unknown distribution"),
         ('{"distribution": "three_gaussians"}', "there are no networks of three_gaussians A: set main exact"),
         ('{"classes": "B"}', "there are no networks of fractal_tree B: set main exact"),
+        ('{"weight": "' + "x" * 3000 + '"}', r"weight is 'xx.* \(3,002 characters\); it must be a number"),
         ('{"main": {"width": 999}}', "no network with main width 999"),
         ('{"main": {"family": "training 7"}}', "unknown family of networks 'training 7'; there are bundled"),
         ('{"weight_curve": [1, 2]}', r"weight_curve is \[1, 2\]; it must be 13 numbers"),

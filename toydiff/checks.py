@@ -15,6 +15,12 @@ class InputError(ValueError):
     """
 
 
+def shown(value: Any) -> str:
+    """`value` as a message shows it: in full as long as that is short."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:70]} ... ({len(text):,} characters)"
+
+
 def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: float = -math.inf) -> Any:
     """`value` as a float with low <= value <= high and value > above; a traced array passes unchecked.
 
@@ -30,7 +36,7 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
     if not (low <= result <= high and result > above):
         lower = f"above {above:g}" if above > -math.inf else f"at least {low:g}"
         accepted = lower if math.isinf(high) else f"{lower} and at most {high:g}"
-        raise InputError(f"{name} is {value!r}; it must be a number, {accepted}")
+        raise InputError(f"{name} is {shown(value)}; it must be a number, {accepted}")
     return result
 
 
@@ -45,7 +51,7 @@ def count(name: str, value: Any, low: int = 1, high: int = 100_000_000) -> int:
     except (TypeError, ValueError, OverflowError):
         whole = None
     if isinstance(value, bool) or whole is None or whole != value or not low <= whole <= high:
-        raise InputError(f"{name} is {value!r}; it must be a whole number from {low:,} to {high:,}")
+        raise InputError(f"{name} is {shown(value)}; it must be a whole number from {low:,} to {high:,}")
     return whole
 
 
@@ -57,5 +63,5 @@ def choice(name: str, value: Any, options: Iterable[str]) -> str:
     """
     options = list(options)
     if not isinstance(value, str) or value not in options:
-        raise InputError(f"unknown {name} {value!r}; there are {', '.join(options)}")
+        raise InputError(f"unknown {name} {shown(value)}; there are {', '.join(options)}")
     return value

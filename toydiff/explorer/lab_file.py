@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from toydiff.checks import InputError
+from toydiff.checks import InputError, shown
 from toydiff.datasets import Source
 from toydiff.explorer import families
 from toydiff.explorer.scene import SCENES, Scene
@@ -67,9 +67,9 @@ def open_file(content: bytes) -> tuple[Scene, dict[str, Scene]]:
     if not isinstance(values, dict) or "toydiff" not in values:
         return Scene.from_values(values), {}
     if values["toydiff"] != "laboratory":
-        raise InputError(f"the file is a {values['toydiff']!r}; a laboratory is wanted")
+        raise InputError(f"the file is a {shown(values['toydiff'])}; a laboratory is wanted")
     if values.get("format") != FORMAT:
-        raise InputError(f"the file has format {values.get('format')!r}; this toydiff reads format {FORMAT}")
+        raise InputError(f"the file has format {shown(values.get('format'))}; this toydiff reads format {FORMAT}")
     if not isinstance(values.get("scenes"), dict) or not isinstance(values.get("networks"), list):
         raise InputError("the file has lost its scenes or networks; save it again")
     renamed = _load_networks(values["networks"])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from toydiff.checks import InputError, choice, count
+from toydiff.checks import InputError, choice, count, shown
 from toydiff.explorer.help import HIDEABLE
 from toydiff.explorer.state import PRESETS, State, with_classes
 
@@ -48,7 +48,7 @@ class Scene:
             if not isinstance(text, str) or len(text) > LONGEST_TEXT or not _is_unicode(text):
                 raise InputError(f"the {name} of a scene must be text of at most {LONGEST_TEXT} characters")
         if not isinstance(self.hidden, tuple | list):
-            raise InputError(f"hidden is {self.hidden!r}; it must be a list of names of controls")
+            raise InputError(f"hidden is {shown(self.hidden)}; it must be a list of names of controls")
         for name in self.hidden:
             choice("control to hide", name, HIDEABLE)
         linked = tuple(_link(state, panels[active]) for state in panels)
@@ -113,9 +113,9 @@ class Scene:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise InputError(f"unknown field {unknown[0]!r} of the scene; there are {', '.join(sorted(known))}")
+            raise InputError(f"unknown field {shown(unknown[0])} of the scene; there are {', '.join(sorted(known))}")
         if not isinstance(values["panels"], list):
-            raise InputError(f"panels is {values['panels']!r}; it must be a list of states")
+            raise InputError(f"panels is {shown(values['panels'])}; it must be a list of states")
         panels = tuple(State.from_json(json.dumps(state)) for state in values["panels"])
         return cls(**values | {"panels": panels})
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from toydiff import datasets
-from toydiff.checks import InputError, choice, count, number
+from toydiff.checks import InputError, choice, count, number, shown
 from toydiff.explorer.families import BUNDLED, available, families, networks
 from toydiff.guidance import MAX_WEIGHT, METHODS
 from toydiff.plotting import FULL_VIEW, ZOOM_VIEW, View
@@ -112,11 +112,11 @@ class State:
 
     def _check_model(self, name: str, model: Any) -> ModelChoice:
         if not isinstance(model, ModelChoice) or not isinstance(model.exact, bool):
-            raise InputError(f"{name} is {model!r}; it must have a width, steps, and exact as true or false")
+            raise InputError(f"{name} is {shown(model)}; it must have a width, steps, and exact as true or false")
         for what in ("width", "steps"):
             count(f"{name} {what}", getattr(model, what))
         if not isinstance(model.family, str):
-            raise InputError(f"{name} family is {model.family!r:.80}; it must be the name of a family of networks")
+            raise InputError(f"{name} family is {shown(model.family)}; it must be the name of a family of networks")
         if model.exact:
             return model
         if not has_networks(self.distribution, self.classes):
@@ -165,16 +165,16 @@ class State:
 
 def _known(name: str, values: Any, names: set[str]) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise InputError(f"{name} is {values!r}; it must be an object with {', '.join(sorted(names))}")
+        raise InputError(f"{name} is {shown(values)}; it must be an object with {', '.join(sorted(names))}")
     unknown = sorted(set(values) - names)
     if unknown:
-        raise InputError(f"unknown field {unknown[0]!r} of the {name}; there are {', '.join(sorted(names))}")
+        raise InputError(f"unknown field {shown(unknown[0])} of the {name}; there are {', '.join(sorted(names))}")
     return dict(values)
 
 
 def _numbers(name: str, values: Any, n: int) -> list[Any]:
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != n:
-        raise InputError(f"{name} is {values!r}; it must be {n} numbers")
+        raise InputError(f"{name} is {shown(values)}; it must be {n} numbers")
     return list(values)
 
 
