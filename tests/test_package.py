@@ -31,7 +31,9 @@ def test_names_for_type_checkers_are_the_names_at_run_time():
 
 
 def test_import_starts_no_backend_and_help_imports_no_jax():
-    started = "import toydiff.figures; from jax._src import xla_bridge; print(xla_bridge._backends)"
+    started = (
+        "import toydiff.figures, toydiff.explorer.app; from jax._src import xla_bridge; print(xla_bridge._backends)"
+    )
     assert python(started).strip() == "{}"
     helped = (
         "import sys, toydiff.cli\ntry: toydiff.cli.main(['--help'])\n"

@@ -10,7 +10,7 @@ import pytest
 from toydiff import InputError
 from toydiff.explorer import compute, drawing, families
 from toydiff.explorer.lab_file import file_bytes, open_file
-from toydiff.explorer.scene import LINKED, SCENES, Scene, compare
+from toydiff.explorer.scene import LINKED, Scene, compare, default_scenes
 from toydiff.explorer.state import ModelChoice, State, whole_view
 from toydiff.recipe import Recipe
 from toydiff.training import train
@@ -18,7 +18,7 @@ from toydiff.training import train
 CFG, AUTO = State(method="cfg", weight=4.0), State()
 
 
-@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+@pytest.mark.parametrize("scene", default_scenes().values(), ids=default_scenes())
 def test_every_scene_comes_back_from_json(scene):
     assert Scene.from_json(scene.to_json()) == scene
 
@@ -121,7 +121,7 @@ def test_a_trained_family_samples(trained):
 
 def test_the_file_restores_the_laboratory_in_another_kernel(trained, monkeypatch):
     scene = trained[1]
-    content = file_bytes(scene, SCENES | {"Mine": scene})
+    content = file_bytes(scene, default_scenes() | {"Mine": scene})
     assert open_file(content) == (scene, {"Mine": scene})  # the networks are at hand
     monkeypatch.setattr(families, "_own", {})
     families.new_family("fractal_tree", "training")  # the name is taken by something else

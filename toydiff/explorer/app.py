@@ -20,7 +20,7 @@ from toydiff.explorer.draw_tab import DrawTab
 from toydiff.explorer.help import HELP
 from toydiff.explorer.picture import Picture
 from toydiff.explorer.probe import probe
-from toydiff.explorer.scene import SCENES, Scene
+from toydiff.explorer.scene import Scene, default_scenes
 from toydiff.explorer.state import State, pan, reset_view, zoom
 from toydiff.explorer.take_along import TakeAlong
 from toydiff.explorer.train_tab import TrainTab
@@ -43,10 +43,11 @@ class Explorer(w.HBox):
 
     _with_threads: tuple[Any, ...] = ()  # none as long as it is not made
 
-    def __init__(self, scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] = SCENES):
+    def __init__(self, scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] | None = None):
         """Show `scene`, by default autoguidance as in Figure 1 of the paper; `scenes` stand in the menu."""
         self.scene = _as_scene(State() if scene is None else scene)
-        self.scenes = {str(name): _as_scene(other) for name, other in dict(scenes).items()}
+        given = default_scenes() if scenes is None else dict(scenes)
+        self.scenes = {str(name): _as_scene(other) for name, other in given.items()}
         keep_compiled()
         self.message, self.banner, self.legend, self.numbers = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self.sigma, self.probe, self.download = w.HTML(), w.HTML(), w.HTML()
@@ -304,7 +305,7 @@ def _as_scene(scene: Any) -> Scene:
     return scene if isinstance(scene, Scene) else Scene((scene,))
 
 
-def explore(scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] = SCENES) -> Explorer:
+def explore(scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] | None = None) -> Explorer:
     """The explorer as a widget, for any notebook.
 
     Args:

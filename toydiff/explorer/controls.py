@@ -253,6 +253,27 @@ def button(
     return made
 
 
+def upload(
+    label: str,
+    accept: str,
+    act: Callable[[Any], object],
+    attempt: Callable[[Callable[[], object]], None],
+    multiple: bool = False,
+) -> w.FileUpload:
+    """A button that hands the files that a person chooses, as ipywidgets has them, to `act` by way of `attempt`."""
+    made = w.FileUpload(
+        accept=accept, multiple=multiple, description=label, layout=w.Layout(width="auto", flex="0 0 auto")
+    )
+
+    def on_files(event: Any) -> None:
+        if event["new"]:
+            made.value = ()  # so that the same file can be chosen again
+            attempt(lambda: act(event["new"]))
+
+    made.observe(on_files, "value")
+    return made
+
+
 def straight(state: State, weight: Any) -> State:
     """The state with one weight for all noise levels."""
     return replace(state, weight=weight, weight_curve=None)

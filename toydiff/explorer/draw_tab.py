@@ -1,6 +1,7 @@
 """The explorer's tab to draw a distribution: strokes of two classes, which become an exact mixture."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,7 @@ import ipywidgets as w
 
 from toydiff import datasets
 from toydiff.checks import InputError
-from toydiff.explorer.controls import button
+from toydiff.explorer.controls import button, upload
 from toydiff.explorer.pad import Pad
 from toydiff.explorer.state import with_classes
 from toydiff.strokes import FORMAT, Drawing
@@ -31,8 +32,7 @@ class DrawTab(w.VBox):
         )
         self.bundled.layout = w.Layout(width="auto", flex="1 1 auto", min_width="0")
         self.bundled.observe(self._on_bundled, "value")
-        self.upload = w.FileUpload(accept=".json", description="Open", layout=w.Layout(width="auto", flex="0 0 auto"))
-        self.upload.observe(self._on_upload, "value")
+        self.upload = upload("Open", ".json", self._open, explorer.attempt)
         edit = [
             make("Undo", "Take the last stroke back (Ctrl+Z)", self._undo),
             make("Clear", "An empty pad", lambda: self._put([])),
@@ -75,14 +75,9 @@ class DrawTab(w.VBox):
         if name:
             self._put(datasets.bundled_drawing(name).to_json()["strokes"])
 
-    def _on_upload(self, event: Any) -> None:
-        if event["new"]:
-            files, self.upload.value = event["new"], ()
-            self.explorer.attempt(lambda: self._open(bytes(files[0]["content"])))
-
-    def _open(self, content: bytes) -> None:
+    def _open(self, files: Sequence[Any]) -> None:
         try:
-            values = json.loads(content)
+            values = json.loads(bytes(files[0]["content"]))
         except (ValueError, RecursionError):
             raise InputError("the file is not JSON; open a drawing that was saved") from None
         self._put(Drawing.from_json(values).to_json()["strokes"])

@@ -11,7 +11,7 @@ from typing import Any
 from toydiff.checks import InputError, shown
 from toydiff.datasets import Source
 from toydiff.explorer import families
-from toydiff.explorer.scene import SCENES, Scene
+from toydiff.explorer.scene import Scene, default_scenes
 from toydiff.zoo import ModelName
 
 FORMAT = 1
@@ -20,7 +20,7 @@ FORMAT = 1
 
 def file_bytes(scene: Scene, scenes: Mapping[str, Scene]) -> bytes:
     """The file of a scene and of those of `scenes` that are not the explorer's own."""
-    views = {name: view for name, view in scenes.items() if SCENES.get(name) != view}
+    views = {name: view for name, view in scenes.items() if default_scenes().get(name) != view}
     values = {
         "toydiff": "laboratory",
         "format": FORMAT,

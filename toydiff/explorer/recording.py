@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from toydiff.checks import choice, count
 from toydiff.explorer.compute import Quality
 from toydiff.explorer.drawing import INK, Canvas
+from toydiff.explorer.scene import MOST_PANELS
 from toydiff.explorer.state import State
 from toydiff.guidance import METHODS
 from toydiff.sampling import STEPS, noise_schedule
@@ -22,7 +23,6 @@ FPS = 12
 SWEEP_FRAMES = 60
 SWEEP_WEIGHTS = (1.0, 5.0)
 """From no guidance to the largest weight of the explorer's curve."""
-MOST_STATES = 4
 
 
 class Kind(NamedTuple):
@@ -66,7 +66,7 @@ def frames(states: Sequence[State], kind: str, pixels: int) -> Iterator[Image.Im
         InputError: the number of states, the kind or the size is out of range, or a network does not exist.
     """
     row = KINDS[choice("film", kind, KINDS)]
-    count("number of states of a film", len(states), 1, MOST_STATES)
+    count("number of states of a film", len(states), 1, MOST_PANELS)
     return _draw(list(states), row, count("pixels", pixels, 64, 4096))
 
 

@@ -1,8 +1,10 @@
 """What stands on the explorer's screen: one to four panels from the same noise, a title and a question."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from toydiff.checks import InputError, choice, count, shown
@@ -142,13 +144,20 @@ def compare(*states: State, title: str = "", question: str = "", hidden: Sequenc
     return Scene(states, title=title, question=question, hidden=tuple(hidden))
 
 
-SCENES: dict[str, Scene] = {name: Scene((state,)) for name, state in PRESETS.items()} | {
-    "Compare: CFG and autoguidance": compare(
-        *(PRESETS[f"Figure 1 {name}"] for name in ("(c): CFG", "(e): autoguidance"))
-    ),
-    "Compare: the four of Figure 1": compare(*list(PRESETS.values())[:4]),
-    "Drawn letters: CFG and autoguidance": compare(
-        *(with_classes(State(method=method, weight=2.0), "letters", "A") for method in ("cfg", "autoguidance"))
-    ),
-}
-"""Views to begin with: the paper's figures, and comparisons."""
+@cache
+def default_scenes() -> Mapping[str, Scene]:
+    """Views to begin with, by name: the paper's figures, and comparisons.
+
+    Made when first asked for: the view of a drawing needs its mixture, and an import must start no backend of JAX.
+    """
+    alone = {name: Scene((state,)) for name, state in PRESETS.items()}
+    cfg, autoguidance = (PRESETS[f"Figure 1 {name}"] for name in ("(c): CFG", "(e): autoguidance"))
+    letters = [with_classes(State(method=method, weight=2.0), "letters", "A") for method in ("cfg", "autoguidance")]
+    return MappingProxyType(
+        alone
+        | {
+            "Compare: CFG and autoguidance": compare(cfg, autoguidance),
+            "Compare: the four of Figure 1": compare(*list(PRESETS.values())[:4]),
+            "Drawn letters: CFG and autoguidance": compare(*letters),
+        }
+    )

@@ -187,18 +187,9 @@ def _teaches(distribution: datasets.Source, family: str, classes: str) -> bool:
     return any(name.classes == classes for name in networks(distribution, family))
 
 
-def default_models(
-    distribution: datasets.Source, classes: str, family: str | None = None
-) -> tuple[ModelChoice, ModelChoice]:
-    """A main model and a guide as the paper's, or as near as a family has them; exact where there are no networks.
-
-    Args:
-        distribution: what is sampled.
-        classes: likewise.
-        family: of networks; by default the first that has these classes.
-    """
-    found = [name for name in families(distribution) if _teaches(distribution, name, classes)]
-    family = family or next(iter(found), None)
+def default_models(distribution: datasets.Source, classes: str) -> tuple[ModelChoice, ModelChoice]:
+    """A main model and a guide of the first family that has these classes; exact where there are no networks."""
+    family = next((name for name in families(distribution) if _teaches(distribution, name, classes)), None)
     if family == BUNDLED:
         (guide,) = default_guides("autoguidance", distribution)
         return _bundled(default_main(distribution)), _bundled(guide)

@@ -2,7 +2,7 @@
 
 import atexit
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,11 +11,11 @@ import ipywidgets as w
 
 from toydiff.checks import InputError
 from toydiff.explorer import drawing, recording
-from toydiff.explorer.controls import button
+from toydiff.explorer.controls import button, upload
 from toydiff.explorer.drawing import drawing_lock
 from toydiff.explorer.help import HIDEABLE
 from toydiff.explorer.lab_file import file_bytes, open_file
-from toydiff.explorer.scene import SCENES, Scene
+from toydiff.explorer.scene import Scene, default_scenes
 from toydiff.film import film_bytes
 
 FILMS = ("gif", "mp4")
@@ -34,9 +34,8 @@ class TakeAlong(w.VBox):
             placeholder="Paste a state here, then press Restore", tooltip="A scene as JSON, or Python"
         )
         self.text.add_class("toydiff-text")
-        self.upload = w.FileUpload(accept=".json", description="Open", layout=w.Layout(width="auto", flex="0 0 auto"))
+        self.upload = upload("Open", ".json", self._open, explorer.attempt)
         self.upload.add_class("toydiff-open")
-        self.upload.observe(self._on_upload, "value")
         make = partial(button, attempt=explorer.attempt)
         states = [
             make("State", "Put the scene into the box", self._put_state),
@@ -93,13 +92,8 @@ class TakeAlong(w.VBox):
     def _save(self) -> None:
         self.explorer.offer("toydiff-laboratory.json", file_bytes(self.explorer.scene, self.explorer.scenes))
 
-    def _on_upload(self, event: Any) -> None:
-        if event["new"]:
-            files, self.upload.value = event["new"], ()
-            self.explorer.attempt(lambda: self._open(bytes(files[0]["content"])))
-
-    def _open(self, content: bytes) -> None:
-        scene, scenes = open_file(content)
+    def _open(self, files: Sequence[Any]) -> None:
+        scene, scenes = open_file(bytes(files[0]["content"]))
         self.explorer.show(scene)
         self.explorer.scenes |= scenes
         self.explorer.fill_menu()
@@ -159,7 +153,7 @@ class TakeAlong(w.VBox):
     def _add_view(self) -> None:
         if not self.title.value.strip():
             raise InputError("the view has no title; it stands under its title in the menu")
-        if self.title.value.strip() in SCENES:
+        if self.title.value.strip() in default_scenes():
             raise InputError("there is a scene of this name; give the view another title")
         self._preview()
         self.explorer.scenes[self.title.value.strip()] = self.explorer.scene

@@ -16,7 +16,7 @@ from matplotlib.ticker import NullFormatter
 from toydiff import datasets
 from toydiff.checks import InputError, count
 from toydiff.explorer import families
-from toydiff.explorer.controls import button, parse_number
+from toydiff.explorer.controls import button, parse_number, upload
 from toydiff.explorer.drawing import drawing_lock
 from toydiff.explorer.state import GUIDE_SIZE, ModelChoice, State, guide_classes, newest, with_classes
 from toydiff.explorer.trainer import Plan, Report, Trainer
@@ -47,10 +47,7 @@ class TrainTab(w.VBox):
         self.bar = w.FloatProgress(max=1.0, layout=w.Layout(width="100%"))
         self.status = w.HTML()
         self.curve = w.Image(format="svg+xml", layout=w.Layout(display="none"))
-        self.upload = w.FileUpload(
-            accept=".safetensors", multiple=True, description="Load", layout=w.Layout(width="auto", flex="0 0 auto")
-        )
-        self.upload.observe(self._on_upload, "value")
+        self.upload = upload("Load", ".safetensors", self._load, explorer.attempt, multiple=True)
         save = [
             make(f"Save {name}", f"The network of the {name} as a file", partial(self._save, name))
             for name in ("main", "guide")
@@ -162,11 +159,6 @@ class TrainTab(w.VBox):
         classes = state.classes if name == "main" else next(iter(_guide_classes(state)), state.classes)
         content = families.file_of(state.distribution, model.family, ModelName(classes, model.width, model.steps))
         self.explorer.offer(f"{classes}-{model.width}-{model.steps}.safetensors", content)
-
-    def _on_upload(self, event: Any) -> None:
-        if event["new"]:
-            files, self.upload.value = event["new"], ()
-            self.explorer.attempt(lambda: self._load(files))
 
     def _load(self, files: Sequence[Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
