@@ -33,7 +33,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Train the bundled weights again: twenty to twenty-five minutes on two cores.
+# Train the bundled weights again: half an hour on two cores.
 zoo: $(VENV)/.main
 	$(BIN)/toydiff train --zoo --out toydiff/weights
 

@@ -46,6 +46,11 @@ def test_sample_writes_samples_and_recipe(tmp_path, capsys):
     again = tmp_path / "again.npz"
     assert run("sample", "--method", "autoguidance", "-n", 100, "--seed", 4, "--out", again) == 0
     np.testing.assert_array_equal(np.load(again)["samples"], samples)
+    averaged = "--main", "A/64/4096/ema0.05", "--guide", "A/32/512/ema0.1"
+    assert run("sample", "--method", "autoguidance", *averaged, "-n", 100, "--seed", 4, "--out", again) == 0
+    assert json.loads(str(np.load(again)["recipe"]))["main"] == "A/64/4096/ema0.05"
+    moved = np.abs(np.load(again)["samples"] - samples).max(1)
+    assert 0 < np.median(moved) < 0.1
 
 
 def test_sample_takes_other_models_and_settings(tmp_path):
@@ -100,9 +105,14 @@ def test_train_writes_a_model_that_resumes_bit_for_bit(tmp_path, capsys):
 
 def test_train_writes_each_width_and_snapshot(tmp_path):
     out = tmp_path / "w{width}-{step}.safetensors"
-    assert run("train", "--width", "4,8", "--snapshots", "2", "--steps", 3, "--batch", 64, "--quiet", "--out", out) == 0
+    many = "--width", "4,8", "--snapshots", "2", "--averages"
+    assert run("train", *many, "--steps", 3, "--batch", 64, "--quiet", "--out", out) == 0
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"w{w}-{s}.safetensors" for w in (4, 8) for s in (2, 3)} | {"wall-all.checkpoint.safetensors"}
+    kinds = "safetensors", "averages.safetensors"
+    expected = {f"w{w}-{s}.{kind}" for w in (4, 8) for s in (2, 3) for kind in kinds}
+    assert names == expected | {"wall-all.checkpoint.safetensors"}
+    model = toydiff.open_model(f"{tmp_path}/w8-3.averages.safetensors/ema0.1")
+    assert model.architecture.width == 8
 
 
 INTERRUPTED = """

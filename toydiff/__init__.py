@@ -22,18 +22,20 @@ if TYPE_CHECKING:
         three_gaussians,
     )
     from toydiff.denoiser import Denoiser
+    from toydiff.ema import STORED_LENGTHS
     from toydiff.explorer.app import explore
     from toydiff.figures import FIGURES, draw_figures
     from toydiff.guidance import METHODS, Flat, Guided, Ratio, WeightCurve, guide
     from toydiff.metrics import METRICS, Reference, evaluate
     from toydiff.mixture import GaussianMixture
+    from toydiff.model_file import load_averages, load_weights, save_averages, save_model
     from toydiff.recipe import Recipe
     from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, normal_schedule, sample
     from toydiff.score_matching import validation_loss
     from toydiff.score_model import ScoreModel
     from toydiff.strokes import Drawing, Stroke, load_drawing, save_drawing
     from toydiff.training import Training, train
-    from toydiff.zoo import guided_model, list_models, load_model, load_weights, open_model, save_model
+    from toydiff.zoo import guided_model, list_models, load_model, open_model
 
 # Loaded when first asked for: `toydiff --help` need not wait for JAX.
 _HOME = {
@@ -48,18 +50,20 @@ _HOME = {
         "three_gaussians",
     ),
     "denoiser": ("Denoiser",),
+    "ema": ("STORED_LENGTHS",),
     "explorer.app": ("explore",),
     "figures": ("FIGURES", "draw_figures"),
     "guidance": ("METHODS", "Flat", "Guided", "Ratio", "WeightCurve", "guide"),
     "metrics": ("METRICS", "Reference", "evaluate"),
     "mixture": ("GaussianMixture",),
+    "model_file": ("load_averages", "load_weights", "save_averages", "save_model"),
     "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "normal_schedule", "sample"),
     "recipe": ("Recipe",),
     "score_matching": ("validation_loss",),
     "score_model": ("ScoreModel",),
     "strokes": ("Drawing", "Stroke", "load_drawing", "save_drawing"),
     "training": ("Training", "train"),
-    "zoo": ("guided_model", "list_models", "load_model", "load_weights", "open_model", "save_model"),
+    "zoo": ("guided_model", "list_models", "load_model", "open_model"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 _SUBMODULES = {*_HOME, "plotting"}

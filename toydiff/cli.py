@@ -31,7 +31,7 @@ def _parser(command: str) -> Parser:
 
 
 def _train(arguments: Sequence[str]) -> int:
-    from toydiff import datasets, zoo
+    from toydiff import datasets, ema, zoo
     from toydiff.checks import InputError
     from toydiff.recipe import Recipe
 
@@ -56,6 +56,7 @@ def _train(arguments: Sequence[str]) -> int:
         loss=options.loss,
         seed=options.seed,
         batch=options.batch,
+        averages=ema.STORED_LENGTHS if options.averages else (),
     )
     if options.out.suffix != ".safetensors":
         raise InputError(f"--out is {options.out}; it must end in .safetensors")
@@ -67,7 +68,7 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
-    from toydiff import storage, training, zoo
+    from toydiff import model_file, storage, training
     from toydiff.checks import InputError
 
     def path(width: object, step: object) -> Path:
@@ -85,9 +86,11 @@ def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
 
     def save_models(done: "Training") -> None:
         for width in recipe.widths:
-            header = zoo.save_model(path(width, done.step), done, width)
-            loss = header["validation_loss"]
-            print(f"wrote {path(width, done.step)}: width {width}, step {done.step}, validation loss {loss:.4f}")
+            file = path(width, done.step)
+            loss = model_file.save_model(file, done, width)["validation_loss"]
+            print(f"wrote {file}: width {width}, step {done.step}, validation loss {loss:.4f}")
+            if recipe.averages:
+                model_file.save_averages(file.with_suffix(".averages.safetensors"), done, width)
 
     def keep(done: "Training") -> None:
         nonlocal saved

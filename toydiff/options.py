@@ -88,6 +88,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=recipe.batch, help="points a step")
     add("--labelled", action="store_true", help="one network for each class and for all")
     add("--free-gain", action="store_true", help="let chance decide the sign of the network's gain, as in the paper")
+    add(
+        "--averages",
+        action="store_true",
+        help="write OUT.averages.safetensors too: as a model, OUT.averages.safetensors/ema0.05 and any other length",
+    )
     add("--resume", action="store_true", help="go on from the checkpoint beside --out")
     add("--overwrite", action="store_true", help="start again although there is a checkpoint beside --out")
     add("--quiet", action="store_true", help="no progress bar")
@@ -107,7 +112,8 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--main",
-        help="the guided model: CLASSES/WIDTH/STEPS, exact/CLASSES or a file (default: A/64 at its last snapshot)",
+        help="the guided model: CLASSES/WIDTH/STEPS (and /labelled, /seed1, /ema0.05), exact/CLASSES or a file "
+        "(default: A/64 at its last snapshot)",
     )
     add(
         "--guide",

@@ -36,7 +36,8 @@ class Recipe:
     # the seeds) the network learns worse: A/32/512 ends at a loss of 0.047 to 0.076 in place of 0.036 to 0.039.
     # True holds it below 0; False leaves it to chance, as in the paper's appendix.
     negative_gain: bool = True
-    ema: float = 0.010  # width of the average, relative to the training time
+    ema: float = 0.010  # length of the average, relative to the training time
+    averages: tuple[float, ...] = ()  # lengths of further averages; of ema.STORED_LENGTHS any length can be made
 
     def __post_init__(self) -> None:
         every = datasets.all_classes(self.distribution)
@@ -45,8 +46,11 @@ class Recipe:
             raise InputError(f"classes is {self.classes!r}; with labels a network learns all, {every!r}")
         if not isinstance(self.widths, tuple | list) or not self.widths:
             raise InputError(f"widths are {self.widths!r}; they must be a tuple of one or more")
+        if not isinstance(self.averages, tuple | list):
+            raise InputError(f"averages are {self.averages!r}; they must be a tuple of lengths")
         choice("loss", self.loss, LOSSES)
-        power_gamma(self.ema)
+        for length in (self.ema, *self.averages):
+            power_gamma(length)
         # Plain Python numbers, so that a recipe is hashable, equal to itself from JSON, and JSON.
         checked = {
             "widths": tuple(count("width", width, 1, 4096) for width in self.widths),
@@ -59,11 +63,13 @@ class Recipe:
             "decay_start": count("decay_start", self.decay_start),
             "negative_gain": bool(self.negative_gain),
             "ema": float(self.ema),
+            "averages": tuple(float(length) for length in self.averages),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        if len(set(self.widths)) != len(self.widths):
-            raise InputError(f"widths are {self.widths}; they must all be different")
+        for name, values in (("widths", self.widths), ("averages", self.averages)):
+            if len(set(values)) != len(values):
+                raise InputError(f"{name} are {values}; they must all be different")
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:
@@ -79,17 +85,18 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values, a drawing with all its strokes."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"distribution": datasets.source_to_json(self.distribution), "widths": list(self.widths)}
+        values |= {"widths": list(self.widths), "averages": list(self.averages)}
+        return values | {"distribution": datasets.source_to_json(self.distribution)}
 
     @classmethod
     def from_json(cls, values: Any) -> "Recipe":
-        """The recipe that `to_json` wrote.
+        """The recipe that `to_json` wrote, now or before there were `averages`.
 
         Raises:
             InputError: it is not a recipe, or a field is unknown, missing or out of range.
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
+        if not isinstance(values, dict) or {"averages", *values} != names:
             raise InputError(f"not a recipe: it must have the fields {', '.join(sorted(names))}")
         return cls(**values | {"distribution": datasets.source_from_json(values["distribution"])})
 

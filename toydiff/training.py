@@ -31,6 +31,8 @@ class TrainState(NamedTuple):
     params: tuple[Params, ...]
     optimizer: Any
     ema: tuple[Params, ...]
+    averages: tuple[tuple[Params, ...], ...]
+    """One `ema` more for each length of the recipe's `averages`."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def init_state(recipe: Recipe) -> TrainState:
     key_init, _ = jax.random.split(as_key(recipe.seed))
     params = tuple(init_params(a, jax.random.fold_in(key_init, a.width)) for a in recipe.architectures)
     optimizer = _optimizer(recipe.learning_rate, recipe.decay_start).init(params)
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer, params)
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer, params, (params,) * len(recipe.averages))
 
 
 @partial(jax.jit, static_argnames="recipe")
@@ -96,7 +98,7 @@ def _run_steps(
 ) -> tuple[TrainState, jax.Array]:
     """`steps` (traced, at most STEPS_PER_CALL) training steps; the state after, and their losses."""
     optimizer = _optimizer(recipe.learning_rate, recipe.decay_start)
-    gamma = power_gamma(recipe.ema)
+    gamma, *gammas = map(power_gamma, (recipe.ema, *recipe.averages))
 
     def body(i: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
         state, history = carry
@@ -110,9 +112,14 @@ def _run_steps(
             # Adam's first step is as long as its learning rate: a gain that falls by itself is not touched.
             params = tuple(p | {"gain": jnp.minimum(p["gain"], -recipe.learning_rate)} for p in params)
         step = state.step + 1
-        decay = power_decay(step, gamma)
-        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, params)
-        return TrainState(step, params, moments, ema), history.at[i].set(jnp.stack(losses))
+
+        def follow(average: tuple[Params, ...], gamma: float) -> tuple[Params, ...]:
+            decay = power_decay(step, gamma)
+            return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+
+        averages = tuple(follow(average, gamma) for average, gamma in zip(state.averages, gammas, strict=True))
+        state = TrainState(step, params, moments, follow(state.ema, gamma), averages)
+        return state, history.at[i].set(jnp.stack(losses))
 
     history = jnp.zeros((STEPS_PER_CALL, len(recipe.widths)))
     return jax.lax.fori_loop(0, steps, body, (state, history))

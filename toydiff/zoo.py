@@ -1,26 +1,25 @@
-"""The bundled weights: train, list, load and save them, and the paper's methods by the names of their models."""
+"""The bundled weights: train, list and load them, and the paper's methods by the names of their models."""
 
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from toydiff import __version__, datasets
-from toydiff.checks import InputError, choice, count
+from toydiff import datasets
+from toydiff.checks import InputError, choice, count, number
 from toydiff.denoiser import Denoiser
+from toydiff.ema import EMA_RANGE, STORED_LENGTHS
 from toydiff.guidance import ALL_SIGMAS, METHODS, Guided, guide
-from toydiff.network import param_shapes
+from toydiff.model_file import load_averages, load_weights, save_averages, save_model
 from toydiff.recipe import Recipe
-from toydiff.score_matching import validation_loss
 from toydiff.score_model import ScoreModel
-from toydiff.storage import PathLike, check_writable, read_arrays, read_header, write_arrays
+from toydiff.storage import PathLike, check_writable
 from toydiff.strokes import Drawing
-from toydiff.training import Training, train
+from toydiff.training import train
 
 WEIGHTS = Path(__file__).parent / "weights"
 MAIN = "A/64/4096"
@@ -41,12 +40,16 @@ class Bundle(NamedTuple):
     """The main model where none is named."""
     guide: str
     """Width and steps of the guides where none are named."""
+    further: tuple[tuple[Recipe, int], ...] = ()
+    """Recipes of one width for networks of other training seeds and for averages, kept at one step each."""
 
 
 def _of_drawing(name: str) -> Bundle:
     recipes = tuple(Recipe(name, classes, widths=(16, 32, 64)) for classes in ("A", "AB"))
     return Bundle(recipes, (128, 512, 2048), "A/64/2048", "16/128")
 
+
+_MAIN_AND_GUIDES = ("A", 64, 4096), ("A", 32, 512), ("AB", 32, 512)
 
 BUNDLES: dict[str, Bundle] = {
     "fractal_tree": Bundle(
@@ -58,6 +61,11 @@ BUNDLES: dict[str, Bundle] = {
         SNAPSHOTS,
         MAIN,
         "32/512",
+        (
+            *((Recipe(classes=c, widths=(w,), seed=s), steps) for s in (1, 2) for c, w, steps in _MAIN_AND_GUIDES),
+            (Recipe(widths=(64,), averages=STORED_LENGTHS), 4096),
+            (Recipe(widths=(32,), averages=STORED_LENGTHS), 512),
+        ),
     ),
     "spirals": _of_drawing("spirals"),
     "letters": _of_drawing("letters"),
@@ -67,15 +75,22 @@ BUNDLES: dict[str, Bundle] = {
 
 
 class ModelName(NamedTuple):
-    """A network of the zoo: "A/64/4096", or "A/64/4096/labelled" for the label-dropout network given A."""
+    """A network of the zoo: "A/64/4096", or "A/64/4096/labelled" for the label-dropout network given A.
+
+    "A/64/4096/seed1" was trained with another seed, and "A/64/4096/ema0.05" is averaged over another length.
+    """
 
     classes: str
     width: int
     steps: int
     labelled: bool = False
+    seed: int = 0
+    ema: float | None = None  # None: the recipe's own
 
     def __str__(self) -> str:
-        return f"{self.classes}/{self.width}/{self.steps}" + "/labelled" * self.labelled
+        seed = f"/seed{self.seed}" if self.seed else ""
+        ema = "" if self.ema is None else f"/ema{self.ema}"
+        return f"{self.classes}/{self.width}/{self.steps}" + "/labelled" * self.labelled + seed + ema
 
 
 def train_zoo(
@@ -97,63 +112,36 @@ def train_zoo(
     bundles = [BUNDLES[choice("bundled distribution", name, BUNDLES)] for name in only]
     if steps is not None:
         count("steps", steps, max(bundle.snapshots[0] for bundle in bundles))
+    runs = [(recipe, bundle.snapshots) for bundle in bundles for recipe in bundle.recipes]
+    runs += [(recipe, (step,)) for bundle in bundles for recipe, step in bundle.further]
     written = []
-    for recipe, snapshots in [(recipe, bundle.snapshots) for bundle in bundles for recipe in bundle.recipes]:
+    for recipe, snapshots in runs:
         place = Path(folder) / str(recipe.distribution)
         check_writable(place / "any")
         kept = [s for s in snapshots if steps is None or s <= steps]
-        training = train(recipe, kept[-1], snapshots=kept, progress=progress)
-        if training.interrupted:
-            raise KeyboardInterrupt
-        for width, step in training.snapshots:
-            name = ModelName(recipe.classes, width, step, recipe.labelled)
-            written.append(_file(name, place))
+        if kept:
+            written += _train_run(recipe, kept, place, progress)
+    return written
+
+
+def _train_run(recipe: Recipe, snapshots: list[int], folder: Path, progress: bool) -> list[Path]:
+    """Train a recipe of the table and write its networks or, where it has them, its averages; the files."""
+    training = train(recipe, snapshots[-1], snapshots=snapshots, progress=progress)
+    if training.interrupted:
+        raise KeyboardInterrupt
+    written = []
+    for width, step in training.snapshots:
+        name = _trained_name(recipe, width, step)
+        written.append(_file(name, folder, averages=bool(recipe.averages)))
+        if recipe.averages:
+            save_averages(written[-1], training, width)
+        else:
             save_model(written[-1], training, width, step)
     return written
 
 
-def save_model(path: PathLike, training: Training, width: int | None = None, step: int | None = None) -> dict[str, Any]:
-    """Write the averaged network of a width (default: the first) at a snapshot (default: the last).
-
-    The header, which is returned, holds the recipe, width, seed, step, validation loss and toydiff's version.
-
-    Raises:
-        InputError: there is no such snapshot, or the file cannot be written.
-    """
-    width = training.recipe.widths[0] if width is None else int(width)
-    step = training.step if step is None else int(step)
-    model = training.denoiser(width, step)
-    header = {
-        "kind": "model",
-        "recipe": training.recipe.to_json(),
-        "width": width,
-        "seed": training.recipe.seed,
-        "step": step,
-        "validation_loss": validation_loss(model).overall,
-        "toydiff": __version__,
-    }
-    write_arrays(path, model.params, header)
-    return header
-
-
-def load_weights(path: PathLike) -> Denoiser:
-    """The network in a file that `save_model` wrote.
-
-    A network with labels comes given the null label; `Denoiser.given` chooses a class.
-
-    Raises:
-        InputError: the file is missing, truncated, not safetensors (nothing is ever unpickled), of another
-            version, of the wrong shapes, or holds NaN.
-    """
-    header = read_header(path, "model")
-    try:
-        recipe = Recipe.from_json(header.get("recipe"))
-        choice("width", str(header.get("width")), [str(width) for width in recipe.widths])
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    width = int(header["width"])
-    params = read_arrays(path, param_shapes(recipe.architectures[recipe.widths.index(width)]))
-    return recipe.denoiser(width, jax.tree.map(jnp.asarray, params))
+def _trained_name(recipe: Recipe, width: int, step: int) -> ModelName:
+    return ModelName(recipe.classes, width, step, recipe.labelled, recipe.seed)
 
 
 def load_model(
@@ -162,6 +150,8 @@ def load_model(
     steps: int = 4096,
     *,
     labelled: bool = False,
+    seed: int = 0,
+    ema: float | None = None,
     distribution: datasets.Source = "fractal_tree",
 ) -> Denoiser:
     """A bundled network.
@@ -172,12 +162,23 @@ def load_model(
         width: of its layers.
         steps: of training after which the average was taken.
         labelled: the one network trained with label dropout, in place of one network for each choice of classes.
+        seed: of the training.
+        ema: length of the average of the parameters, relative to the training time, from 0.005 to 0.25; any but the
+            default, 0.010, is made of stored averages (see `toydiff.ema`), of the main model and its autoguide.
         distribution: that it was trained on; of a drawing of your own there are no bundled networks.
 
     Raises:
         InputError: there is no such network; the message lists those that exist.
     """
-    name = ModelName(str(classes), count("width", width), count("steps", steps), bool(labelled))
+    length = None if ema is None else float(number("ema", ema, *EMA_RANGE))
+    name = ModelName(
+        str(classes),
+        count("width", width),
+        count("steps", steps),
+        bool(labelled),
+        count("seed", seed, 0, 2**32 - 1),
+        None if length == Recipe.ema else length,
+    )
     return _load_bundled(name, distribution)
 
 
@@ -186,14 +187,20 @@ def _load_bundled(name: ModelName, distribution: datasets.Source) -> Denoiser:
     every = datasets.all_classes(distribution)
     known = name.classes in ([*every, every] if name.labelled else datasets.class_choices(every))
     stored = name._replace(classes=every) if name.labelled and known else name
-    if not known or stored not in list_models(distribution):
+    if not known or stored._replace(seed=0, ema=None) not in list_models(distribution):
         raise InputError(f"no bundled model {name} of {distribution}; there are {describe_models(distribution)}")
-    model = load_weights(_file(stored, WEIGHTS / str(distribution)))
+    path = _file(stored, WEIGHTS / str(distribution), averages=name.ema is not None)
+    if not path.exists():
+        raise InputError(f"no bundled model {name} of {distribution}; {_describe_further(distribution)}")
+    model = load_weights(path) if name.ema is None else load_averages(path, name.ema)
     return model.given(name.classes) if name.labelled else model
 
 
-def _file(name: ModelName, folder: Path) -> Path:
-    return folder / f"{str(name).replace('/', '-')}.safetensors"
+def _file(name: ModelName, folder: Path, *, averages: bool = False) -> Path:
+    """Of a network, or of all its averages."""
+    stem = str(name._replace(seed=0, ema=None)).replace("/", "-")
+    folders = [f"seed{name.seed}"] * bool(name.seed) + ["averages"] * averages
+    return folder.joinpath(*folders, f"{stem}.safetensors")
 
 
 @cache
@@ -203,6 +210,15 @@ def list_models(distribution: datasets.Source = "fractal_tree") -> tuple[ModelNa
         return ()
     stems = [path.stem.split("-") for path in (WEIGHTS / distribution).glob("*.safetensors")]
     return tuple(sorted(ModelName(c, int(w), int(s), bool(rest)) for c, w, s, *rest in stems))
+
+
+def _describe_further(distribution: datasets.Source) -> str:
+    """What is bundled beside `list_models`, in a line."""
+    names = [
+        f"{_trained_name(recipe, recipe.widths[0], step)}" + "/emaLENGTH" * bool(recipe.averages)
+        for recipe, step in _bundle(distribution).further
+    ]
+    return f"beside seed 0 and ema {Recipe.ema} there are {', '.join(names) or 'none'}"
 
 
 def describe_models(distribution: datasets.Source = "fractal_tree") -> str:
@@ -226,26 +242,42 @@ def _join(values: set[int]) -> str:
     return ", ".join(map(str, sorted(values)))
 
 
+_LENGTH = r"/ema([0-9]{0,3}\.?[0-9]{1,9})"
+_BUNDLED_NAME = re.compile(rf"([^/]*)/([0-9]{{1,7}})/([0-9]{{1,7}})(/labelled)?(?:/seed([0-9]{{1,10}}))?(?:{_LENGTH})?")
+_FILE_NAME = re.compile(rf"(.*\.safetensors)(?:{_LENGTH})?", re.DOTALL)
+
+
 def open_model(name: str, distribution: datasets.Source = "fractal_tree") -> ScoreModel:
     """A score model by name, as the command line takes it.
 
     "A/64/4096": a bundled network by classes, width and steps. "A/64/4096/labelled": the label-dropout
-    network given A ("AB/...": given the null label). "exact/A": the exact mixture, the oracle.
-    A path that ends in .safetensors: the network in that file.
+    network given A ("AB/...": given the null label). "A/64/4096/seed1": of another training seed.
+    "A/64/4096/ema0.05": averaged over another length. "exact/A": the exact mixture, the oracle.
+    A path that ends in .safetensors: the network in that file; with "/ema0.05" after it: that of a file of averages.
 
     Raises:
         InputError: it is none of these, or there is no such model.
     """
     name = str(name)
-    if name.endswith(".safetensors"):
-        return load_weights(name)
+    if file := _FILE_NAME.fullmatch(name):
+        path, ema = file.groups()
+        return load_weights(path) if ema is None else load_averages(path, float(ema))
     head, *rest = name.split("/")
     if head == "exact" and len(rest) == 1:
         return datasets.distribution(distribution, rest[0])
-    if rest[2:] in ([], ["labelled"]) and len(rest) >= 2 and all(re.fullmatch("[0-9]{1,7}", part) for part in rest[:2]):
-        return load_model(head, int(rest[0]), int(rest[1]), labelled=len(rest) == 3, distribution=distribution)
+    if bundled := _BUNDLED_NAME.fullmatch(name):
+        classes, width, steps, labelled, seed, ema = bundled.groups()
+        return load_model(
+            classes,
+            int(width),
+            int(steps),
+            labelled=bool(labelled),
+            seed=int(seed or 0),
+            ema=None if ema is None else float(ema),
+            distribution=distribution,
+        )
     raise InputError(
-        f"unknown model {name!r}; name one as CLASSES/WIDTH/STEPS such as {MAIN} (and /labelled), "
+        f"unknown model {name!r}; name one as CLASSES/WIDTH/STEPS such as {MAIN} (and /labelled, /seed1, /ema0.05), "
         "as exact/CLASSES, or by a file that ends in .safetensors"
     )
 
