@@ -190,3 +190,20 @@ def test_bad_input_is_refused(tree, options, words):
 def test_a_million_points_fit(tree):
     samples = sample(toydiff.guided_model("autoguidance"), 0, 1_000_000, path=False).samples
     assert np.isfinite(samples).all()
+
+
+def test_the_stochastic_solver_samples_the_distribution(tiny_mixture):
+    """Mean and covariance of the exact mixture; another key gives other points from the same start."""
+    n = 20_000
+    x = np.asarray(sample(tiny_mixture, 0, n, solver="stochastic", path=False).samples, float)
+    mean = np.asarray(tiny_mixture.weights @ tiny_mixture.means, float)
+    np.testing.assert_allclose(x.mean(0), mean, atol=0.015)
+    exact = np.cov(np.asarray(tiny_mixture.sample(1, n), float).T)
+    np.testing.assert_allclose(np.cov(x.T), exact, atol=0.012)
+    start = tiny_mixture.sample(2, 600, 5.0)
+    one, again, other = (
+        sample(tiny_mixture, key, 600, solver="stochastic", start=start, steps=8).x for key in (0, 0, 1)
+    )
+    assert one.shape == (9, 600, 2)
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(np.asarray(one - other))[-1].mean() > 0.1

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from toydiff.checks import InputError
+    from toydiff.classifier import exact_classifier, train_classifier
     from toydiff.datasets import (
         DISTRIBUTIONS,
         fractal_tree,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from toydiff.metrics import METRICS, Reference, evaluate
     from toydiff.mixture import GaussianMixture
     from toydiff.model_file import load_averages, load_weights, save_averages, save_model
+    from toydiff.perturbed import perturb
     from toydiff.recipe import Recipe
     from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, normal_schedule, sample
     from toydiff.score_matching import validation_loss
@@ -57,6 +59,8 @@ _HOME = {
     "metrics": ("METRICS", "Reference", "evaluate"),
     "mixture": ("GaussianMixture",),
     "model_file": ("load_averages", "load_weights", "save_averages", "save_model"),
+    "perturbed": ("perturb",),
+    "classifier": ("exact_classifier", "train_classifier"),
     "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "normal_schedule", "sample"),
     "recipe": ("Recipe",),
     "score_matching": ("validation_loss",),

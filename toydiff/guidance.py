@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from toydiff.checks import InputError, choice, number
 from toydiff.mixture import GaussianMixture
+from toydiff.perturbed import perturb
 from toydiff.score_model import LARGEST_SIGMA, ScoreModel, check_model
 
 MAX_WEIGHT = 100.0
@@ -189,6 +190,33 @@ def two_guides(
     return guides, ((1 - share) * (weight - 1) + 1, share * (weight - 1) + 1)
 
 
+def bayes_guide(
+    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
+) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
+    """Classifier guidance: score + (w - 1) grad log p(c | x; sigma), the guide being a classifier.
+
+    Dhariwal & Nichol 2021 (arXiv 2105.05233), for a main model that knows its class. By Bayes
+    p_1(x) / p(c | x) is the unconditional density up to a constant: D_0 is what this classifier implies, and
+    with an exact classifier and an exact main model it is CFG's.
+    """
+    return [Ratio(main, classifier) for classifier in guides], (weight,)
+
+
+SELF_NOISE = 0.3
+"""Noise in the guide of self-guidance, relative to a layer's output."""
+
+
+def self_guide(
+    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
+) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
+    """D_0 is the main network with noise added to a hidden layer: no second network is needed.
+
+    The 2D analogue of perturbed-attention guidance, Ahn et al. 2024 (arXiv 2403.17377), which replaces an attention
+    map by the identity; here the identity in place of a layer breaks the network so that guidance diverges.
+    """
+    return [perturb(main, "layer-noise", SELF_NOISE)], (weight,)
+
+
 class Method(NamedTuple):
     """A row of the table of guidance methods."""
 
@@ -199,7 +227,8 @@ class Method(NamedTuple):
     short: str
     """As it stands over a panel of a figure."""
     guides: tuple[str, ...] = ()
-    """Names, in the zoo, of the guides that the rule takes; the paper's for its figures."""
+    """Names, in the zoo, of the guides that the rule takes; the paper's for its figures. Those of networks,
+    CLASSES/WIDTH/STEPS, change with the distribution and with what the user chooses; others stand for themselves."""
     weight: float = 1.0
     """The weight when none is given; the paper's for its figures."""
 
@@ -210,6 +239,8 @@ METHODS: dict[str, Method] = {
     "truncation": Method(flat_guide, "Naive truncation", "Truncation", (), 1.4),
     "autoguidance": Method(one_guide, "Autoguidance", "Autoguidance", ("A/32/512",), 3.0),
     "mix": Method(two_guides, "CFG and autoguidance mixed", "CFG + autoguidance", ("AB/32/512", "A/32/512"), 3.0),
+    "self-guidance": Method(self_guide, "Perturbed self-guidance", "Self-guidance", (), 2.0),
+    "classifier": Method(bayes_guide, "Classifier guidance", "Classifier", ("classifier/A",), 4.0),
 }
 
 

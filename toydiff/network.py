@@ -1,5 +1,6 @@
 """The energy MLP: a small bias-free network whose scalar output is an unnormalised log density."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -15,6 +16,10 @@ Params = dict[str, Any]
 """The parameters of a network: nested dictionaries of arrays."""
 
 Tree = TypeVar("Tree")
+
+Layer = Callable[[jax.Array], jax.Array]
+PassLayer = Callable[[int, Layer, jax.Array], jax.Array]
+"""(number of a hidden layer from 0, the layer, its input [width]) -> its output [width]."""
 
 _EPS = 1e-4
 
@@ -59,6 +64,11 @@ class MagnitudePreservingLinear(nnx.Module):
         return x @ (weight * row_scale(weight) / jnp.sqrt(jnp.float32(weight.shape[1]))).T
 
 
+def pass_layer(number: int, layer: Layer, h: jax.Array) -> jax.Array:
+    """A hidden layer as it was trained; `toydiff.perturbed` has others."""
+    return layer(h)
+
+
 class EnergyNetwork(nnx.Module):
     """G(x; sigma) = -|x*|^2 / 2 + (g / sigma) mean_i F_i(x*, log(sigma) / 4, 1)^2.
 
@@ -76,16 +86,18 @@ class EnergyNetwork(nnx.Module):
         self.gain = nnx.Param(jnp.zeros(()))
         self.label_inputs = label_inputs
 
-    def __call__(self, x: jax.Array, sigma: jax.Array, label: jax.Array | None = None) -> jax.Array:
-        """G at one point x [2], one noise level sigma [] and, with labels, one label []."""
+    def __call__(
+        self, x: jax.Array, sigma: jax.Array, label: jax.Array | None = None, hidden: PassLayer = pass_layer
+    ) -> jax.Array:
+        """G at one point x [2], one noise level sigma [] and, with labels, one label []; `hidden` passes each layer."""
         x = x / jnp.sqrt(sigma**2 + SIGMA_DATA**2)
         inputs = [x, jnp.stack([jnp.log(sigma) / 4, jnp.ones_like(sigma)])]
         if self.label_inputs:
             inputs.append(jax.nn.one_hot(label, self.label_inputs) * jnp.sqrt(jnp.float32(self.label_inputs)))
         first, *rest = self.layers
         h = first(jnp.concatenate(inputs))
-        for layer in rest:
-            h = layer(jax.nn.silu(h) / 0.596)
+        for i, layer in enumerate(rest):
+            h = hidden(i, layer, jax.nn.silu(h) / 0.596)
         return -0.5 * jnp.sum(x**2) + self.gain[...] / sigma * jnp.mean(h**2)
 
 
@@ -114,9 +126,11 @@ def energy(
     x: jax.Array,
     sigma: jax.Array,
     label: jax.Array | None = None,
+    *,
+    hidden: PassLayer = pass_layer,
 ) -> jax.Array:
     """G(x; sigma) [] of the network with these parameters, at one point x [2] and sigma []."""
-    return nnx.merge(_graph(architecture)[0], params)(x, sigma, label)
+    return nnx.merge(_graph(architecture)[0], params)(x, sigma, label, hidden)
 
 
 def normalize_rows(params: Tree) -> Tree:

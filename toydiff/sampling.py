@@ -1,4 +1,4 @@
-"""The probability-flow ODE from noise to data: schedules, solvers and trajectories."""
+"""From noise to data along the probability-flow ODE, or with fresh noise: schedules, solvers and trajectories."""
 
 import math
 from collections.abc import Callable
@@ -100,6 +100,8 @@ class Solver(NamedTuple):
     """(score, x, rows, path) -> the way of one point x [2] from the first noise level to 0."""
     rows: Callable[[tuple[float, ...]], Any]
     """The steps + 1 noise levels -> arrays with one row for each step, computed before anything is compiled."""
+    stochastic: bool = False
+    """Whether `integrate` takes the data of a random key for each point, after the rest."""
 
 
 def _pairs(sigmas: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -132,6 +134,32 @@ def heun(score: Score, x: jax.Array, rows: tuple[jax.Array, jax.Array], path: bo
         return x, (x if path else None)
 
     x, between = jax.lax.scan(step, x, jax.tree.map(lambda r: r[:-1], rows))
+    sigma = rows[0][-1]
+    return x + sigma**2 * score(x, sigma), between
+
+
+CHURN = 2**0.5 - 1
+"""By how much of itself the noise level is raised before each step of the solver "stochastic"."""
+
+
+def stochastic(score: Score, x: jax.Array, rows: tuple[jax.Array, jax.Array], path: bool, key: jax.Array) -> Path:
+    """Before each of Heun's steps noise is added, from sigma up to (1 + CHURN) sigma: errors of earlier steps fade.
+
+    Algorithm 2 of Karras et al. 2022 (arXiv 2206.00364) with S_noise = 1 at all noise levels; the last step is Euler's.
+    """
+
+    def step(carry: tuple[jax.Array, jax.Array], row: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array | None]:
+        (x, key), (sigma, following) = carry, row
+        key, key_noise = jax.random.split(key)
+        raised = sigma * (1 + CHURN)
+        x += jnp.sqrt(raised**2 - sigma**2) * jax.random.normal(key_noise, x.shape)
+        slope = -raised * score(x, raised)
+        guess = x + (following - raised) * slope
+        x += (following - raised) * (slope - following * score(guess, following)) / 2
+        return (x, key), (x if path else None)
+
+    start = x, jax.random.wrap_key_data(key)
+    (x, _), between = jax.lax.scan(step, start, jax.tree.map(lambda r: r[:-1], rows))
     sigma = rows[0][-1]
     return x + sigma**2 * score(x, sigma), between
 
@@ -206,8 +234,9 @@ SOLVERS: dict[str, Solver] = {
     "euler": Solver(euler, _pairs),
     "adams2": Solver(adams, partial(_adams_rows, order=2)),
     "adams3": Solver(adams, partial(_adams_rows, order=3)),
+    "stochastic": Solver(stochastic, _pairs, stochastic=True),
 }
-"""How the ODE is solved. Heun's method takes 2 steps - 1 evaluations, the others one a step."""
+"""How the ODE is solved, or the SDE. "heun" and "stochastic" take 2 steps - 1 evaluations, the others one a step."""
 
 
 def sample(
@@ -230,7 +259,7 @@ def sample(
 
     Args:
         model: any score model.
-        key: a JAX key or an integer seed, for the points at sigma_max.
+        key: a JAX key or an integer seed, for the points at sigma_max and for the noise of a stochastic solver.
         n: how many points.
         steps, sigma_min, sigma_max, rho: see `noise_schedule`. Only `steps` decides what is compiled.
         schedule: noise levels in place of those four, falling, the last one 0, such as `normal_schedule` gives.
@@ -255,7 +284,8 @@ def sample(
     x = starting_points(model, key, n, float(sigmas[0]), start)
     rows = jax.tree.map(lambda r: jnp.asarray(r, x.dtype), row.rows(tuple(sigmas.tolist())))
     solve = partial(_solve, rows=rows, integrate=row.integrate, path=bool(path))
-    xs = jnp.moveaxis(on_all_cores(solve, model, model.block, x), 0, 1)
+    keys = [jax.random.key_data(jax.random.split(jax.random.fold_in(as_key(key), 1), n))] if row.stochastic else []
+    xs = jnp.moveaxis(on_all_cores(solve, model, model.block, x, *keys), 0, 1)
     return Trajectory(xs, jnp.asarray(sigmas if path else sigmas[-1:], x.dtype))
 
 
@@ -292,11 +322,13 @@ def _check_schedule(schedule: ArrayLike) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames=("integrate", "path"))
-def _solve(model: ScoreModel, x: jax.Array, *, rows: Any, integrate: Callable[..., Path], path: bool) -> jax.Array:
-    def solve_point(start: jax.Array) -> jax.Array:
-        end, between = integrate(model.score_at, start, rows, path)
+def _solve(
+    model: ScoreModel, x: jax.Array, *keys: jax.Array, rows: Any, integrate: Callable[..., Path], path: bool
+) -> jax.Array:
+    def solve_point(start: jax.Array, *key: jax.Array) -> jax.Array:
+        end, between = integrate(model.score_at, start, rows, path, *key)
         if between is None:
             return end[None]
         return jnp.concatenate([start[None], between, end[None]])
 
-    return map_points(solve_point, model.block, x)
+    return map_points(solve_point, model.block, x, *keys)

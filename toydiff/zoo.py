@@ -11,10 +11,12 @@ import numpy as np
 
 from toydiff import datasets
 from toydiff.checks import InputError, choice, count, number
+from toydiff.classifier import exact_classifier, load_classifier, save_classifier, train_classifier
 from toydiff.denoiser import Denoiser
 from toydiff.ema import EMA_RANGE, STORED_LENGTHS
 from toydiff.guidance import ALL_SIGMAS, METHODS, Guided, guide
 from toydiff.model_file import load_averages, load_weights, save_averages, save_model
+from toydiff.perturbed import CHANGES, INPUT_NOISE, perturb
 from toydiff.recipe import Recipe
 from toydiff.score_model import ScoreModel
 from toydiff.storage import PathLike, check_writable
@@ -42,6 +44,8 @@ class Bundle(NamedTuple):
     """Width and steps of the guides where none are named."""
     further: tuple[tuple[Recipe, int], ...] = ()
     """Recipes of one width for networks of other training seeds and for averages, kept at one step each."""
+    classifier: int = 0
+    """Training steps of a bundled classifier of noisy points; 0: there is none."""
 
 
 def _of_drawing(name: str) -> Bundle:
@@ -66,6 +70,7 @@ BUNDLES: dict[str, Bundle] = {
             (Recipe(widths=(64,), averages=STORED_LENGTHS), 4096),
             (Recipe(widths=(32,), averages=STORED_LENGTHS), 512),
         ),
+        classifier=1024,
     ),
     "spirals": _of_drawing("spirals"),
     "letters": _of_drawing("letters"),
@@ -96,7 +101,7 @@ class ModelName(NamedTuple):
 def train_zoo(
     folder: PathLike, *, only: Sequence[str] = tuple(BUNDLES), steps: int | None = None, progress: bool = True
 ) -> list[Path]:
-    """Train every bundled network, or those of some distributions, and write its snapshots; the files written.
+    """Train every bundled network and classifier, or those of some distributions, and write them; the files written.
 
     Args:
         folder: where; a folder for each distribution is made in it.
@@ -121,6 +126,10 @@ def train_zoo(
         kept = [s for s in snapshots if steps is None or s <= steps]
         if kept:
             written += _train_run(recipe, kept, place, progress)
+    for name in [name for name in only if BUNDLES[name].classifier]:
+        trained = train_classifier(name, min(steps or 1_000_000, BUNDLES[name].classifier), progress=progress)
+        written.append(_classifier_file(name, Path(folder)))
+        save_classifier(written[-1], trained, name)
     return written
 
 
@@ -242,6 +251,17 @@ def _join(values: set[int]) -> str:
     return ", ".join(map(str, sorted(values)))
 
 
+def _classifier_file(distribution: datasets.Source, folder: Path = WEIGHTS) -> Path:
+    return folder / str(distribution) / "classifier" / "AB.safetensors"
+
+
+def classifier_name(distribution: datasets.Source, given: str, *, exact: bool = False) -> str:
+    """The name of the classifier of a class: the bundled one or, where there is none, the exact one."""
+    bundled = not isinstance(distribution, Drawing) and _classifier_file(distribution).exists()
+    return f"classifier/{given}" if bundled and not exact else f"exact-classifier/{given}"
+
+
+_CHANGED_NAME = re.compile(rf"(.+)\+({'|'.join((INPUT_NOISE, *CHANGES))})([0-9]{{0,3}}\.?[0-9]{{1,9}})", re.DOTALL)
 _LENGTH = r"/ema([0-9]{0,3}\.?[0-9]{1,9})"
 _BUNDLED_NAME = re.compile(rf"([^/]*)/([0-9]{{1,7}})/([0-9]{{1,7}})(/labelled)?(?:/seed([0-9]{{1,10}}))?(?:{_LENGTH})?")
 _FILE_NAME = re.compile(rf"(.*\.safetensors)(?:{_LENGTH})?", re.DOTALL)
@@ -254,6 +274,9 @@ def open_model(name: str, distribution: datasets.Source = "fractal_tree") -> Sco
     network given A ("AB/...": given the null label). "A/64/4096/seed1": of another training seed.
     "A/64/4096/ema0.05": averaged over another length. "exact/A": the exact mixture, the oracle.
     A path that ends in .safetensors: the network in that file; with "/ema0.05" after it: that of a file of averages.
+    "classifier/A": the bundled classifier's p(A | x; sigma); "exact-classifier/A": the exact one's.
+    Any of them with "+dropout0.05", "+input-noise0.1", "+identity0.3" or "+layer-noise0.3" after it: made worse on
+    purpose (see `toydiff.perturb`).
 
     Raises:
         InputError: it is none of these, or there is no such model.
@@ -262,9 +285,18 @@ def open_model(name: str, distribution: datasets.Source = "fractal_tree") -> Sco
     if file := _FILE_NAME.fullmatch(name):
         path, ema = file.groups()
         return load_weights(path) if ema is None else load_averages(path, float(ema))
+    if changed := _CHANGED_NAME.fullmatch(name):
+        base, change, amount = changed.groups()
+        return perturb(open_model(base, distribution), change, float(amount))
     head, *rest = name.split("/")
     if head == "exact" and len(rest) == 1:
         return datasets.distribution(distribution, rest[0])
+    if head == "exact-classifier" and len(rest) == 1:
+        return exact_classifier(distribution, rest[0])
+    if head == "classifier" and len(rest) == 1:
+        if classifier_name(distribution, rest[0]) != name:
+            raise InputError(f"no bundled classifier of {distribution}; exact-{name} is the exact one")
+        return load_classifier(_classifier_file(distribution), rest[0])
     if bundled := _BUNDLED_NAME.fullmatch(name):
         classes, width, steps, labelled, seed, ema = bundled.groups()
         return load_model(
@@ -278,7 +310,7 @@ def open_model(name: str, distribution: datasets.Source = "fractal_tree") -> Sco
         )
     raise InputError(
         f"unknown model {name!r}; name one as CLASSES/WIDTH/STEPS such as {MAIN} (and /labelled, /seed1, /ema0.05), "
-        "as exact/CLASSES, or by a file that ends in .safetensors"
+        "as exact/CLASSES, classifier/CLASS or exact-classifier/CLASS, or by a file that ends in .safetensors"
     )
 
 
@@ -294,7 +326,16 @@ def default_guides(method: str, distribution: datasets.Source = "fractal_tree") 
         InputError: there is no such method.
     """
     names = METHODS[choice("method", method, METHODS)].guides
-    return tuple(f"{name.split('/')[0]}/{_bundle(distribution).guide}" for name in names)
+    parts = [name.split("/") for name in names]
+    return tuple(
+        f"{part[0]}/{_bundle(distribution).guide}" if is_network(name) else classifier_name(distribution, part[1])
+        for name, part in zip(names, parts, strict=True)
+    )
+
+
+def is_network(name: str) -> bool:
+    """Whether a guide in the table of methods is a network, CLASSES/WIDTH/STEPS, and not a classifier."""
+    return _BUNDLED_NAME.fullmatch(name) is not None
 
 
 def _bundle(distribution: datasets.Source) -> Bundle:

@@ -18,7 +18,7 @@ from toydiff.guidance import METHODS, Guided, WeightCurve, guide
 from toydiff.mixture import GaussianMixture
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS, Trajectory, noise_schedule, normal_schedule, sample
 from toydiff.score_model import ScoreModel
-from toydiff.zoo import ModelName
+from toydiff.zoo import ModelName, classifier_name, open_model
 
 
 class Quality(NamedTuple):
@@ -84,8 +84,8 @@ class Models(NamedTuple):
 
     @property
     def guide(self) -> ScoreModel | None:
-        """The first of the guides, where there are any."""
-        return self.guides[0] if self.guides else None
+        """The first model that is steered away from, where there are guides."""
+        return self.guided.guides[0] if self.guides else None
 
 
 @lru_cache(maxsize=16)
@@ -113,7 +113,11 @@ def models_of(state: State) -> Models:
         return network(state.distribution, choice.family, ModelName(classes, choice.width, choice.steps))
 
     main = model(state.main, state.classes)
-    guides = [model(state.guide, classes) for classes in guide_classes(state.method, state.distribution, state.classes)]
+    classes_of_guides = guide_classes(state.method, state.distribution, state.classes)
+    guides: list[ScoreModel] = [model(state.guide, classes) for classes in classes_of_guides]
+    if state.method == "classifier":
+        name = classifier_name(state.distribution, state.classes, exact=state.guide.exact)
+        guides = [open_model(name, state.distribution)]
     # Always a curve, so that bending it compiles nothing.
     weight = WeightCurve(KNOTS, state.weight_curve or (state.weight,) * len(KNOTS))
     guided = guide(state.method, main, *guides, weight=weight, interval=state.interval, share=state.share)

@@ -75,10 +75,11 @@ class Controls:
             own = families(state.distribution)
             widgets[f"{name}-family"].options = own if model.family in own else [*own, model.family]
             sizes = ([model.width], [model.steps]) if model.exact else available(state.distribution, model.family)
+            sizeless = unused or model.exact or (name == "guide" and state.method == "classifier")
             for what, options in zip(("width", "steps"), sizes, strict=True):
                 widgets[f"{name}-{what}"].options = options
-                widgets[f"{name}-{what}"].disabled = unused or model.exact
-            widgets[f"{name}-family"].disabled = unused or model.exact
+                widgets[f"{name}-{what}"].disabled = sizeless
+            widgets[f"{name}-family"].disabled = sizeless
             widgets[f"{name}-family"].layout.display = None if own not in ([], [BUNDLED]) else "none"
         widgets["share"].layout.display = None if state.method == "mix" else "none"
         for name in ("weight", "weight-box"):

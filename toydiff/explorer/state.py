@@ -15,7 +15,7 @@ from toydiff.guidance import MAX_WEIGHT, METHODS
 from toydiff.plotting import FULL_VIEW, ZOOM_VIEW, View
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS
 from toydiff.score_model import LARGEST_SIGMA
-from toydiff.zoo import default_guides, default_main
+from toydiff.zoo import default_guides, default_main, is_network
 
 LAYERS: dict[str, str] = {
     "outlines": "class outlines",
@@ -228,8 +228,8 @@ def _distance(size: tuple[int, int], wanted: tuple[float, float]) -> float:
 
 
 def guide_classes(method: str, distribution: datasets.Source, classes: str) -> list[str]:
-    """The classes that each guide of a method is of: all where the paper's is ("AB/..."), else those in view."""
-    paper_classes = [name.split("/")[0] for name in METHODS[method].guides]
+    """The classes that each guiding network is of: all where the paper's is ("AB/..."), else those in view."""
+    paper_classes = [name.split("/")[0] for name in METHODS[method].guides if is_network(name)]
     return [datasets.all_classes(distribution) if len(paper) > 1 else classes for paper in paper_classes]
 
 
