@@ -21,6 +21,7 @@ def ax():
 @pytest.fixture
 def few_samples(monkeypatch):
     monkeypatch.setattr(figures, "SAMPLES", 500)
+    monkeypatch.setattr(figures, "IMPLIED_GRID", 16)
 
 
 def test_the_outline_holds_the_stated_share_of_the_class(tree):
@@ -102,6 +103,7 @@ def test_axes_functions_use_the_current_axes_by_default(tree):
         ("fig2", 5),
         pytest.param("fig2-autoguidance", 5, marks=pytest.mark.slow),
         ("fig9", 25),
+        ("implied", 6),
         ("methods", 6),
     ],
 )

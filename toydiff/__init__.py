@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toydiff.explorer.app import explore
     from toydiff.figures import FIGURES, draw_figures
     from toydiff.guidance import METHODS, Flat, Guided, Ratio, WeightCurve, guide
+    from toydiff.likelihood import divergences, log_likelihood, sample_with_log_density
     from toydiff.metrics import METRICS, Reference, evaluate
     from toydiff.mixture import GaussianMixture
     from toydiff.model_file import load_averages, load_weights, save_averages, save_model
@@ -56,6 +57,7 @@ _HOME = {
     "explorer.app": ("explore",),
     "figures": ("FIGURES", "draw_figures"),
     "guidance": ("METHODS", "Flat", "Guided", "Ratio", "WeightCurve", "guide"),
+    "likelihood": ("divergences", "log_likelihood", "sample_with_log_density"),
     "metrics": ("METRICS", "Reference", "evaluate"),
     "mixture": ("GaussianMixture",),
     "model_file": ("load_averages", "load_weights", "save_averages", "save_model"),

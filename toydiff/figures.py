@@ -14,7 +14,8 @@ from PIL import Image
 
 from toydiff import datasets, metrics, plotting
 from toydiff.checks import choice, count
-from toydiff.guidance import METHODS, Ratio
+from toydiff.guidance import METHODS, Ratio, guide
+from toydiff.likelihood import log_likelihood
 from toydiff.mixture import GaussianMixture
 from toydiff.plotting import CLASS, FULL_VIEW, GUIDE, MAIN, OTHER, RATIO, ZOOM_VIEW, Hue
 from toydiff.progress import progress_bar
@@ -44,6 +45,10 @@ SIGMA_MID = 0.03
 THINNED = 0.045
 """Distance of the points that carry arrows and trajectories in Figure 2."""
 NOISE_LEVELS = (0.5, 0.25, 0.08, 0.03, 0.01)
+SIGMA_IMPLIED = 0.1
+IMPLIED_GRID = 128
+"""Points on each axis of the grid on which the sampled density is integrated."""
+THREE_VIEW = plotting.View(0.0, 0.7, 1.0)
 
 
 def _figure(height: float, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
@@ -193,11 +198,34 @@ def fig9(seed: int = 0) -> Figure:
     return figure
 
 
+@mpl.rc_context(STYLE)
+def implied(seed: int = 0) -> Figure:
+    """Guidance does not sample p_w: the implied density above, the one that the ODE produces below."""
+    three = (datasets.three_gaussians(classes) for classes in ("A", "ABC"))
+    columns: list[tuple[str, ScoreModel, plotting.View]] = [
+        ("three Gaussians, CFG w = 4", guide("cfg", *three, weight=4.0), THREE_VIEW),
+        ("tree, CFG w = 4", guided_model("cfg", 4.0), FULL_VIEW),
+        ("tree, autoguidance w = 3", guided_model("autoguidance", 3.0), FULL_VIEW),
+    ]
+    figure, axes = _figure(5.02, 2, len(columns))
+    for letters, (above, below), (title, model, view) in zip(("ad", "be", "cf"), axes.T, columns, strict=True):
+        truth = model.truth()
+        data = truth.sample(seed, 4096, SIGMA_IMPLIED)
+        plotting.plot_density(model, SIGMA_IMPLIED, hue=RATIO, peak_among=data, view=view, ax=above)
+        q = log_likelihood(model, plotting.grid(view, IMPLIED_GRID), sigma=SIGMA_IMPLIED, steps=24)
+        plotting.plot_log_density(np.asarray(q), hue=MAIN, view=view, ax=below)
+        for ax, letter, density in zip((above, below), letters, ("implied $p_w$", "sampled $q$"), strict=True):
+            plotting.plot_outline(truth, SIGMA_IMPLIED, fill=False, view=view, ax=ax)
+            ax.set_title(f"({letter}) {density}: {title}")
+    return figure
+
+
 FIGURES: dict[str, Callable[[int], Figure]] = {
     "fig1": fig1,
     "fig2": fig2,
     "fig2-autoguidance": fig2_autoguidance,
     "fig9": fig9,
+    "implied": implied,
     "methods": methods,
 }
 FORMATS = ("png", "pdf", "svg")

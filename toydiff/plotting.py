@@ -130,10 +130,25 @@ def plot_density(
     Raises:
         InputError: sigma is out of range for the model.
     """
-    ax = frame(view, ax=ax)
-    points = grid(view, resolution)
     peak = None if peak_among is None else float(np.quantile(model.log_density(peak_among, sigma), 0.99))
-    v = compress(np.asarray(model.log_density(points, sigma)), peak)
+    values = np.asarray(model.log_density(grid(view, resolution), sigma))
+    return plot_log_density(values, peak, view=view, hue=hue, depth=depth, levels=levels, ax=ax)
+
+
+def plot_log_density(
+    log_density: np.ndarray,
+    peak: float | None = None,
+    *,
+    view: View = FULL_VIEW,
+    hue: Hue = MAIN,
+    depth: float = 3.0,
+    levels: int = 12,
+    ax: Axes | None = None,
+) -> QuadContourSet:
+    """The same for log p [h, w] on the points of `grid(view, h)`; `peak` stands for max(log p) as in `compress`."""
+    ax = frame(view, ax=ax)
+    points = grid(view, len(log_density))
+    v = compress(log_density, peak)
     edges = np.linspace(-number("depth", depth, above=0), 0, levels + 1)
     edges[-1] = 1e-6  # the peak itself belongs to the highest step
     axes = points[..., 0], points[..., 1]
