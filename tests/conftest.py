@@ -44,7 +44,7 @@ def tree():
 
 @pytest.fixture(scope="session")
 def reference(tree):
-    return toydiff.Reference(tree)
+    return toydiff.Reference(tree, whole=toydiff.fractal_tree("AB"))
 
 
 @pytest.fixture

@@ -72,7 +72,18 @@ def test_evaluate_prints_a_table_and_json(capsys):
     report = json.loads(capsys.readouterr().out)
     assert (report["n"], report["seed"], report["weight"]) == (200, 3, 1.4)
     for score in report["metrics"].values():
-        assert set(score) == {"value", "exact", "better"}
+        assert set(score) == {"value", "error", "exact", "exact_error", "better"}
+    value = report["metrics"]["branch_recall"]["value"]
+    assert f"{value:.2f}" in next(line for line in table.splitlines() if line.startswith("branch recall "))
+
+
+def test_evaluate_prints_what_is_measured_of_the_model(capsys):
+    models = "--main", "exact/A", "-n", 50, "--steps", 2, "--model-metrics"
+    assert run("evaluate", *models) == 0
+    assert "median distance to the exact end point" in capsys.readouterr().out
+    assert run("evaluate", *models, "--json") == 0
+    of_model = json.loads(capsys.readouterr().out)["model_metrics"]
+    assert of_model["endpoint_distance"] == {"value": 0.0, "error": 0.0, "better": "lower"}
 
 
 def test_the_weight_may_be_a_curve(capsys):

@@ -21,6 +21,18 @@ def test_classes_together_are_the_whole(name):
     assert len(np.unique(whole.branches)) == whole.branch_count
 
 
+def test_a_branch_of_the_tree_starts_where_one_of_the_depth_before_ends():
+    tree = toydiff.fractal_tree("AB")
+    depths, means = np.asarray(tree.depths), np.asarray(tree.means, float).reshape(-1, 8, 2)
+    np.testing.assert_array_equal(np.bincount(depths), 2 ** np.arange(1, 8))
+    beyond = 0.07 / 0.86 * (means[:, -1] - means[:, 0])  # the components lie from 7% to 93% of a branch
+    starts, ends = means[:, 0] - beyond, means[:, -1] + beyond
+    for depth in range(1, 7):
+        gap = np.hypot(*(starts[depths == depth, None] - ends[depths == depth - 1]).transpose(2, 0, 1)).min(1)
+        assert gap.max() < 1e-5
+    assert toydiff.grid_of_gaussians().depths is None
+
+
 def test_shapes_of_the_simple_distributions():
     three, grid = toydiff.three_gaussians(), toydiff.grid_of_gaussians()
     assert three.weights.shape == (3,)

@@ -190,6 +190,8 @@ def test_same_seed_same_samples(tree):
         (([], np.zeros((0, 2)), np.zeros((0, 2, 2))), "at least 1"),
         (([1.0], [[0, 0]], [np.eye(2)], [-1]), "branches"),
         (([1.0], [[0, 0]], [np.eye(2)], [7]), "branches must be 1 integers from 0 to 0"),
+        (([1.0], [[0, 0]], [np.eye(2)], [0], [0, 1]), "depths must be 1 integers from 0"),
+        (([1.0], [[0, 0]], [np.eye(2)], [0], [-1]), "depths must be 1 integers from 0"),
         ((["a"], [[0, 0]], [np.eye(2)]), "arrays of numbers"),
         (([1.0], [[1e300, 0]], [np.eye(2)]), "rescale"),
         (([1.0], [[0, 0]], [1e-300 * np.eye(2)]), "rescale"),

@@ -46,7 +46,8 @@ def test_modules_import_only_from_files_above_them():
     """The order of the house: data flows one way."""
     text = """
         checks compiled progress storage score_model mixture strokes datasets network denoiser
-        perturbed guidance sampling likelihood ema recipe score_matching training model_file classifier zoo metrics
+        perturbed guidance sampling likelihood ema recipe score_matching training model_file classifier zoo
+        distances scored metrics model_metrics
         plotting film figures
         explorer.families explorer.state explorer.help explorer.scene explorer.compute explorer.probe explorer.drawing
         explorer.recording explorer.picture explorer.pad explorer.weight explorer.worker explorer.trainer

@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from toydiff.figures import FIGURES, draw_figures
     from toydiff.guidance import METHODS, Flat, Guided, Ratio, WeightCurve, guide
     from toydiff.likelihood import divergences, log_likelihood, sample_with_log_density
-    from toydiff.metrics import METRICS, Reference, evaluate
+    from toydiff.metrics import METRICS, evaluate
     from toydiff.mixture import GaussianMixture
     from toydiff.model_file import load_averages, load_weights, save_averages, save_model
+    from toydiff.model_metrics import MODEL_METRICS, evaluate_model
     from toydiff.perturbed import perturb
     from toydiff.recipe import Recipe
     from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, normal_schedule, sample
     from toydiff.score_matching import validation_loss
     from toydiff.score_model import ScoreModel
+    from toydiff.scored import Reference
     from toydiff.strokes import Drawing, Stroke, load_drawing, save_drawing
     from toydiff.training import Training, train
     from toydiff.zoo import guided_model, list_models, load_model, open_model
@@ -57,16 +59,18 @@ _HOME = {
     "explorer.app": ("explore",),
     "figures": ("FIGURES", "draw_figures"),
     "guidance": ("METHODS", "Flat", "Guided", "Ratio", "WeightCurve", "guide"),
+    "classifier": ("exact_classifier", "train_classifier"),
     "likelihood": ("divergences", "log_likelihood", "sample_with_log_density"),
-    "metrics": ("METRICS", "Reference", "evaluate"),
+    "metrics": ("METRICS", "evaluate"),
     "mixture": ("GaussianMixture",),
     "model_file": ("load_averages", "load_weights", "save_averages", "save_model"),
+    "model_metrics": ("MODEL_METRICS", "evaluate_model"),
     "perturbed": ("perturb",),
-    "classifier": ("exact_classifier", "train_classifier"),
     "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "normal_schedule", "sample"),
     "recipe": ("Recipe",),
     "score_matching": ("validation_loss",),
     "score_model": ("ScoreModel",),
+    "scored": ("Reference",),
     "strokes": ("Drawing", "Stroke", "load_drawing", "save_drawing"),
     "training": ("Training", "train"),
     "zoo": ("guided_model", "list_models", "load_model", "open_model"),

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import math
 import os
 import sys
 import time
@@ -196,6 +197,11 @@ def _evaluate(arguments: Sequence[str]) -> int:
         metavar="MODEL",
         help="instead the validation loss of these models (the paper's three), overall and by noise level",
     )
+    parser.add_argument(
+        "--model-metrics",
+        action="store_true",
+        help="also what is measured of the model itself, by the paper's solver from exact draws, whatever the options",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     if options.model_loss is None:
@@ -209,24 +215,44 @@ def _evaluate(arguments: Sequence[str]) -> int:
 
 
 def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from toydiff import metrics
+    from toydiff import datasets, metrics, model_metrics
+    from toydiff.scored import Reference
 
     model, samples, recipe = _draw_samples(options)
-    scores = metrics.evaluate(samples, model.truth(), seed=options.seed)
+    source = datasets.source_from_json(recipe["distribution"])
+    whole = datasets.distribution(source, datasets.all_classes(source))
+    scores = metrics.evaluate(samples, Reference(model.truth(), whole=whole), seed=options.seed)
+    of_model = model_metrics.evaluate_model(model, options.seed, options.n) if options.model_metrics else {}
+    rows, model_rows = metrics.METRICS, model_metrics.MODEL_METRICS
     report = {
         "method": options.method,
         "weight": recipe["weight"],
         "n": options.n,
         "seed": options.seed,
-        "metrics": {name: score._asdict() | {"better": metrics.METRICS[name].better} for name, score in scores.items()},
+        "metrics": {name: score._asdict() | {"better": rows[name].better} for name, score in scores.items()},
+        "model_metrics": {name: e._asdict() | {"better": model_rows[name].better} for name, e in of_model.items()},
         "recipe": recipe,
     }
     weight = recipe["weight"]
     shown = f"{weight:g}" if isinstance(weight, float) else ", ".join(f"{w:g} at {s:g}" for s, w in weight.items())
     lines = [f"{options.method}, w = {shown}, n = {options.n:,}, seed {options.seed}"]
-    lines += [f"{'':40}{'samples':>10}{'exact':>10}"]
-    lines += [f"{metrics.METRICS[name].title:40}{value:10.4f}{exact:10.4f}" for name, (value, exact) in scores.items()]
+    lines += [f"{'':40}{'samples':>22}{'exact samples':>24}  better"]
+    lines += [
+        f"{rows[name].title:40}{_with_error(s.value, s.error):>22}{_with_error(s.exact, s.exact_error):>24}"
+        f"  {rows[name].better}"
+        for name, s in scores.items()
+    ]
+    lines += [
+        f"{model_rows[name].title:40}{_with_error(*estimate):>22}{'0':>24}  {model_rows[name].better}"
+        for name, estimate in of_model.items()
+    ]
     return report, lines
+
+
+def _with_error(value: float, error: float) -> str:
+    """A number and its standard error, both to the second digit of the error."""
+    digits = min(max(1 - math.floor(math.log10(error)), 0), 8) if error > 0 else 4
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

@@ -19,8 +19,10 @@ from toydiff.strokes import Drawing, load_drawing
 Source = str | Drawing
 """A distribution: a row of `DISTRIBUTIONS` by its name, or a drawing."""
 
+TREE_DEPTHS = 7
+"""Of the fractal tree: a trunk, 2 branches, 4 and so on to 64 twigs."""
+
 _DRAWINGS = Path(__file__).parent / "drawings"
-_DEPTH = 7
 _ORIGIN = np.array([0.0030, 0.0325])
 _SCALE = np.array([1.3136, 1.3844])
 
@@ -36,12 +38,12 @@ def fractal_tree(classes: str = "AB") -> GaussianMixture:
 
     Returns:
         A mixture whose weights sum to 1 over the classes chosen; `branches` numbers the branches of A,
-        then of B.
+        then of B, and `depths` tells the trunk, 0, from the twigs, 6.
 
     Raises:
         InputError: another choice of classes.
     """
-    return select_classes(_grow_trees(), classes)
+    return select_classes(_grow_trees(), classes, _branch_depths(0))
 
 
 @cache
@@ -75,9 +77,14 @@ def _grow(
     for sign in (1, -1):
         # The last branches draw their children's angles too: the order of the draws defines the tree.
         child_angle = angle + sign * 0.7**depth * (1 + 0.2 * random.randn())
-        if depth + 1 < _DEPTH:
+        if depth + 1 < TREE_DEPTHS:
             pieces += _grow(random, depth + 1, start + direction * length, child_angle)
     return pieces
+
+
+def _branch_depths(depth: int) -> list[int]:
+    """Of a branch at this depth and, depth first, the subtrees at its end, in the order of `_grow`."""
+    return [depth] + (2 * _branch_depths(depth + 1) if depth + 1 < TREE_DEPTHS else [])
 
 
 def three_gaussians(classes: str = "ABC") -> GaussianMixture:

@@ -71,16 +71,14 @@ def _draw_classes(ax: Axes, view: plotting.View = FULL_VIEW) -> None:
 def _draw_samples(ax: Axes, x: np.ndarray, hue: Hue, reference: metrics.Reference, seed: int) -> None:
     """Samples over the outlines of both classes, outliers apart, and underneath what was measured."""
     _draw_classes(ax)
-    outlier = np.asarray(reference.truth.log_density(x)) < reference.quantile(0.001)
+    samples = metrics.Scored(x, reference)
+    outlier = metrics.outliers(samples, 0.001)
     plotting.plot_samples(x[~outlier], color=hue.dark, size=0.25, ax=ax)
     plotting.plot_samples(x[outlier], color=plotting.OUTLIER, size=0.9, ax=ax)
-    rows = {name: metrics.METRICS[name] for name in ("outlier_rate_0.001", "branch_coverage")}
-    scores = metrics.evaluate(x, reference, seed=seed, metrics=rows)
-    outliers, coverage = (scores[name].value for name in rows)
     ax.set_xlabel(" ", fontsize=6.5, labelpad=2)  # keeps the room for the two below
     below: Any = {"transform": ax.transAxes, "fontsize": 6.5, "va": "top"}
-    ax.text(0.01, -0.03, f"outliers {outliers:.1%}", ha="left", color=plotting.OUTLIER, **below)
-    ax.text(0.99, -0.03, f"branches {coverage:.0%}", ha="right", color=hue.dark, **below)
+    ax.text(0.01, -0.03, f"outliers {outlier.mean():.1%}", ha="left", color=plotting.OUTLIER, **below)
+    ax.text(0.99, -0.03, f"branches {metrics.branch_coverage(samples):.0%}", ha="right", color=hue.dark, **below)
 
 
 def _method_panels(axes: Iterable[Axes], methods: Iterable[str], seed: int, main: ScoreModel) -> None:

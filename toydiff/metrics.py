@@ -1,111 +1,47 @@
-"""Quality and diversity of samples in numbers, each beside its floor: what exact samples score."""
+"""Quality and diversity of samples in numbers with error bars, each beside its floor: what exact samples score."""
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from toydiff import distances
 from toydiff.checks import InputError
+from toydiff.datasets import TREE_DEPTHS
+from toydiff.distances import Estimate
 from toydiff.mixture import GaussianMixture, Seed, as_key
-from toydiff.score_model import check_points, map_points
+from toydiff.score_model import check_points
+from toydiff.scored import Reference as Reference  # noqa: PLC0414 - part of this module's face
+from toydiff.scored import Scored as Scored  # noqa: PLC0414
 
-DIRECTIONS = 64
-"""Directions of the sliced distance, evenly spaced over the half circle."""
-QUANTILE_GRID = 2048
-"""Points along each direction on which the exact distribution function is evaluated."""
-
-
-class Reference:
-    """What samples are compared with: the exact distribution and, computed once, its log-density quantiles."""
-
-    def __init__(self, truth: GaussianMixture, *, seed: Seed = 2_000_003, n: int = 1 << 20):
-        """Draw `n` exact samples with `seed` for the quantiles; at 2^20 the 0.1% rate is known to 3%."""
-        if not isinstance(truth, GaussianMixture):
-            raise InputError(f"the reference is {truth!r}; it must be a GaussianMixture")
-        self.truth = truth
-        self._log_density = np.sort(np.asarray(truth.log_density(truth.sample(seed, n)), float))
-
-    def quantile(self, q: float) -> float:
-        """The log density below which the share `q` of exact samples lies."""
-        return float(np.quantile(self._log_density, q))
-
-    @cached_property
-    def branch_mass(self) -> np.ndarray:
-        """True mass of each branch, [branches]."""
-        mass = np.zeros(self.truth.branch_count)
-        np.add.at(mass, np.asarray(self.truth.branches), np.asarray(self.truth.weights, float))
-        return mass
-
-    @cached_property
-    def directions(self) -> np.ndarray:
-        """Unit vectors over the half circle, [2, directions]."""
-        angles = np.pi * np.arange(DIRECTIONS) / DIRECTIONS
-        return np.stack([np.cos(angles), np.sin(angles)])
-
-    @cached_property
-    def distribution_functions(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Along each direction: positions [grid], and the exact distribution function there [grid]."""
-        return [_distribution_function(self.truth, direction) for direction in self.directions.T]
-
-    def projected_quantiles(self, n: int) -> np.ndarray:
-        """Exact quantiles (i - 1/2) / n, i = 1 .. n, of the projection on each direction: [n, directions]."""
-        levels = (np.arange(n) + 0.5) / n
-        return np.stack([np.interp(levels, cdf, t) for t, cdf in self.distribution_functions], axis=1)
+PerSample = Callable[[Scored], np.ndarray]
+"""A value of each sample, [n]."""
+Floor = Callable[[Reference, int], Estimate]
+"""(reference, n) -> what n exact samples score on average, and by how much one set of them scatters about it."""
 
 
-def _distribution_function(mixture: GaussianMixture, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean = np.asarray(mixture.means, float) @ direction
-    std = np.sqrt(np.einsum("i,kij,j->k", direction, np.asarray(mixture.covariances, float), direction))
-    t = np.linspace((mean - 6 * std).min(), (mean + 6 * std).max(), QUANTILE_GRID)
-    cdf = _mixture_cdf(*(jnp.asarray(a) for a in (t, mixture.weights, mean, std)))
-    return t, np.maximum.accumulate(np.asarray(cdf, float))
+class Metric(NamedTuple):
+    """A row of the table of metrics."""
+
+    function: Callable[[Scored], float]
+    title: str
+    better: str
+    """Which way is better: "lower", "higher", or "as exact" where exceeding the floor is no merit."""
+    error: Callable[[Scored], float] | None = None
+    """The standard error by a formula; None: by bootstrap."""
+    floor: Floor | None = None
+    """By a formula; None: by sets of exact samples."""
+    applies: Callable[[Reference], bool] = lambda reference: True
+    """Whether there is something to measure: other classes, a tree."""
 
 
-@jax.jit
-def _mixture_cdf(t: jax.Array, weights: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-    return map_points(lambda s: weights @ jax.scipy.special.ndtr((s - mean) / std), 256, t)
-
-
-class Scored:
-    """Samples with what several metrics need, each computed once.
-
-    Attributes:
-        x: the samples [n, 2].
-        reference: what they are compared with.
-    """
-
-    def __init__(self, x: ArrayLike, reference: Reference):
-        self.x, self.reference = jnp.asarray(x), reference
-
-    @cached_property
-    def log_density(self) -> np.ndarray:
-        """Exact log density of each sample, [n]."""
-        return np.asarray(self.reference.truth.log_density(self.x), float)
-
-    @cached_property
-    def occupancy(self) -> np.ndarray:
-        """Share of the samples in each branch, [branches].
-
-        A sample counts for every branch with its posterior probability there, so that exact samples have
-        the branch's true mass as their expectation, also where branches overlap.
-        """
-        parts = np.array_split(np.asarray(self.x), max(1, len(self.x) // 65_536))
-        total = sum(np.asarray(self.reference.truth.branch_posterior(part), float).sum(0) for part in parts)
-        return np.asarray(total) / len(self.x)
-
-
-def outlier_rate(samples: Scored, q: float) -> float:
-    """Share of the samples whose exact log density lies below the q quantile of exact samples."""
-    return float(np.mean(samples.log_density < samples.reference.quantile(q)))
-
-
-def mean_log_density(samples: Scored) -> float:
-    """Mean exact log density of the samples, in nats."""
-    return float(samples.log_density.mean())
+def outliers(samples: Scored, q: float) -> np.ndarray:
+    """Whether the exact log density of each sample lies below the q quantile of exact samples, [n]."""
+    return samples.log_density < samples.reference.quantile(q)
 
 
 def median_log_density(samples: Scored) -> float:
@@ -123,51 +59,92 @@ def branch_coverage(samples: Scored) -> float:
     return float(np.mean(samples.occupancy > samples.reference.branch_mass / 4))
 
 
+def branch_recalls(samples: Scored) -> np.ndarray:
+    """What each branch gets of its true mass, min(1, o / m), [branches]."""
+    mass = samples.reference.branch_mass
+    return np.minimum(1, np.divide(samples.occupancy, mass, out=np.ones_like(mass), where=mass > 0))
+
+
+def branch_recall(samples: Scored) -> float:
+    """The mean of `branch_recalls`."""
+    return float(branch_recalls(samples).mean())
+
+
+def depth_recall(samples: Scored, depth: int) -> float:
+    """The mean of `branch_recalls` over the branches at a depth of the tree."""
+    return float(branch_recalls(samples)[np.asarray(samples.reference.truth.depths) == depth].mean())
+
+
 def sliced_wasserstein(samples: Scored) -> float:
-    """Wasserstein-1 distance to the exact distribution along a line, averaged over 64 directions of the line.
-
-    In one dimension it is the mean distance of the sorted samples from the exact quantiles, which are known
-    here: a second set of samples would add as much noise as the first.
-    """
-    sorted_samples = np.sort(np.asarray(samples.x, float) @ samples.reference.directions, axis=0)
-    return float(np.abs(sorted_samples - samples.reference.projected_quantiles(len(samples.x))).mean())
+    """Wasserstein-1 distance to the exact distribution along a line, averaged over 64 directions of the line."""
+    return distances.sliced_wasserstein(samples.projected, samples.reference.projections)
 
 
-def class_leakage(samples: Scored, whole: GaussianMixture) -> float:
-    """Share of the samples that more probably, in the posterior, come from another class.
-
-    `whole` is the mixture of all classes, the reference's components among its own.
-    """
-    truth = samples.reference.truth
-    ours = np.isin(_rows(whole.means), _rows(truth.means))
-    mass = float(np.asarray(whole.weights, float)[ours].sum())
-    log_share = np.log(mass) + samples.log_density - np.asarray(whole.log_density(samples.x), float)
-    return float(np.mean(log_share < np.log(0.5)))
+def _sliced_wasserstein_error(samples: Scored) -> float:
+    return distances.sliced_wasserstein_error(samples.projected, samples.reference.projections, samples.counts)
 
 
-def _rows(points: jax.Array) -> np.ndarray:
-    """Points [n, 2] as one comparable value each, [n]."""
-    x = np.asarray(points, np.float64)
-    return x[:, 0] + 1j * x[:, 1]
+def mean_metric(
+    values: PerSample,
+    title: str,
+    better: str,
+    floor: Floor | None = None,
+    applies: Callable[[Reference], bool] = lambda reference: True,
+) -> Metric:
+    """The mean of a value of each sample, its standard error, and by default its floor from 131,072 exact samples."""
+
+    def error(samples: Scored) -> float:
+        return float(values(samples).std()) / math.sqrt(len(samples))
+
+    def exact_mean(reference: Reference, n: int) -> Estimate:
+        exact = values(reference.exact)
+        return Estimate(float(exact.mean()), float(exact.std()) * math.sqrt(1 / n + 1 / len(exact)))
+
+    return Metric(lambda samples: float(values(samples).mean()), title, better, error, floor or exact_mean, applies)
 
 
-class Metric(NamedTuple):
-    """A row of the table of metrics."""
+def _outlier_rate(q: float) -> Metric:
+    def floor(reference: Reference, n: int) -> Estimate:
+        return Estimate(q, math.sqrt(q * (1 - q) * (1 / n + 1 / reference.n)))
 
-    function: Callable[[Scored], float]
-    title: str
-    better: str
-    """Which way is better: "lower", "higher", or "as exact" where exceeding the floor is no merit."""
+    return mean_metric(partial(outliers, q=q), f"outliers below the {100 * q:g}% quantile", "lower", floor)
+
+
+def _depth_recall(depth: int) -> Metric:
+    def applies(reference: Reference) -> bool:
+        depths = reference.truth.depths
+        return depths is not None and depth in np.asarray(depths)
+
+    return Metric(partial(depth_recall, depth=depth), f"branch recall at depth {depth}", "higher", applies=applies)
 
 
 METRICS: dict[str, Metric] = {
-    "outlier_rate_0.001": Metric(lambda s: outlier_rate(s, 0.001), "outliers below the 0.1% quantile", "lower"),
-    "outlier_rate_0.01": Metric(lambda s: outlier_rate(s, 0.01), "outliers below the 1% quantile", "lower"),
-    "mean_log_density": Metric(mean_log_density, "mean log density", "as exact"),
+    "outlier_rate_0.001": _outlier_rate(0.001),
+    "outlier_rate_0.01": _outlier_rate(0.01),
+    "mean_log_density": mean_metric(lambda s: s.log_density, "mean log density", "as exact"),
     "median_log_density": Metric(median_log_density, "median log density", "as exact"),
     "occupancy_distance": Metric(occupancy_distance, "branch occupancy, total variation", "lower"),
     "branch_coverage": Metric(branch_coverage, "branches with over 1/4 of their mass", "higher"),
-    "sliced_wasserstein": Metric(sliced_wasserstein, "sliced Wasserstein-1", "lower"),
+    "branch_recall": Metric(branch_recall, "branch recall", "higher"),
+    **{f"recall_depth_{depth}": _depth_recall(depth) for depth in range(TREE_DEPTHS)},
+    "class_leakage": mean_metric(
+        lambda s: s.in_other_class, "nearer to another class", "lower", applies=lambda r: r.has_other_classes
+    ),
+    "sliced_wasserstein": Metric(sliced_wasserstein, "sliced Wasserstein-1", "lower", _sliced_wasserstein_error),
+    "energy_distance": Metric(
+        lambda s: s.energy.value,
+        "energy distance",
+        "lower",
+        lambda s: s.energy.error,
+        lambda reference, n: reference.energy.floor(n),
+    ),
+    "mmd": Metric(
+        lambda s: s.mmd.value,
+        f"squared MMD, kernel width {distances.BANDWIDTH:g}",
+        "lower",
+        lambda s: s.mmd.error,
+        lambda reference, n: reference.mmd.floor(n),
+    ),
 }
 
 
@@ -175,8 +152,12 @@ class Score(NamedTuple):
     """A metric's value, and its floor."""
 
     value: float
+    error: float
+    """Standard error of `value`."""
     exact: float
-    """The same metric of as many exact samples."""
+    """What as many exact samples score on average."""
+    exact_error: float
+    """By how much one set of as many exact samples scatters about it."""
 
 
 def evaluate(
@@ -186,12 +167,15 @@ def evaluate(
     seed: Seed = 0,
     metrics: Mapping[str, Metric] = METRICS,
 ) -> dict[str, Score]:
-    """Every metric of `samples`, each beside its floor.
+    """Every metric of `samples` that applies, with its standard error, beside its floor.
+
+    Exact samples differ from the floor by a few `hypot(error, exact_error)` at most.
 
     Args:
-        samples: points [n, 2].
-        reference: the exact distribution; as a `Reference` it is prepared once for many calls.
-        seed: of the exact samples that give the floor.
+        samples: points [n, 2]. The MMD takes n^2 evaluations: half a second at 16,384 on two cores.
+        reference: the exact distribution; as a `Reference` it is prepared once for many calls, and so is the floor
+            for each n.
+        seed: of the resamples that give the standard errors.
         metrics: rows like those of `METRICS`.
 
     Raises:
@@ -205,6 +189,34 @@ def evaluate(
         raise InputError(f"{bad} of {len(x)} samples are NaN or infinite; all must be finite")
     if not isinstance(reference, Reference):
         reference = Reference(reference)
-    exact = reference.truth.sample(jax.random.fold_in(as_key(seed), 1), len(x))
-    ours, floor = Scored(x, reference), Scored(exact, reference)
-    return {name: Score(row.function(ours), row.function(floor)) for name, row in metrics.items()}
+    rows = {name: row for name, row in metrics.items() if row.applies(reference)}
+    floors = _floors(rows, reference, len(x))
+    ours = Scored(x, reference, seed=seed)
+    return {name: Score(row.function(ours), _error(row, ours), *floors[name]) for name, row in rows.items()}
+
+
+def _error(row: Metric, samples: Scored) -> float:
+    if row.error is not None:
+        return row.error(samples)
+    return float(np.std([row.function(again) for again in samples.resamples], ddof=1))
+
+
+def _floors(rows: Mapping[str, Metric], reference: Reference, n: int) -> dict[str, Estimate]:
+    """The floor of each row, kept for each n; without a formula by sets of exact samples."""
+    missing = [row for row in rows.values() if (row.function, n) not in reference.floors]
+    reference.floors |= {(row.function, n): row.floor(reference, n) for row in missing if row.floor is not None}
+    functions = [row.function for row in missing if row.floor is None]
+    if functions:
+        scores = np.array([[f(exact) for f in functions] for exact in _exact_sets(reference, n)], float)
+        spread = zip(scores.mean(0).tolist(), scores.std(0, ddof=1).tolist(), strict=True)
+        reference.floors |= {(f, n): Estimate(*e) for f, e in zip(functions, spread, strict=True)}
+    return {name: reference.floors[row.function, n] for name, row in rows.items()}
+
+
+def _exact_sets(reference: Reference, n: int) -> Iterator[Scored]:
+    """16 sets of n exact samples, up to 256 where they are small, to see what is rare; small ones drawn together."""
+    sets = max(16, min(256, (1 << 15) // n))
+    together = min(sets, max(1, 4096 // n))
+    draws = np.arange(together * n).reshape(together, n)
+    for key in jax.random.split(jax.random.fold_in(as_key(reference.seed), 1), -(-sets // together)):
+        yield from Scored(reference.truth.sample(key, together * n), reference, draws=draws).resamples

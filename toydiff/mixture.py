@@ -42,6 +42,8 @@ class GaussianMixture(ScoreModel):
         covariances: [k, 2, 2], symmetric positive definite.
         branches: [k] integers, the branch that each component belongs to, from 0; by default a branch a component.
         branch_count: how many branches there are.
+        depths: [branch_count] integers, how many forks of a tree lie before each branch, from 0; None where the
+            branches form no tree.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class GaussianMixture(ScoreModel):
         means: ArrayLike,
         covariances: ArrayLike,
         branches: ArrayLike | None = None,
+        depths: ArrayLike | None = None,
     ):
         """Check the components, normalise the weights, decompose the covariances in float64.
 
@@ -79,23 +82,27 @@ class GaussianMixture(ScoreModel):
             raise InputError("a mean is beyond 1e6, or a standard deviation not from 1e-6 to 1e6: rescale the data")
         if branch.shape != (k,) or branch.dtype.kind not in "iu" or branch.min() < 0 or branch.max() >= k:
             raise InputError(f"branches must be {k} integers from 0 to {k - 1}, one a component")
+        self.branch_count = int(branch.max()) + 1
+        depth = np.zeros(self.branch_count, int) if depths is None else np.asarray(depths)
+        if depth.shape != (self.branch_count,) or depth.dtype.kind not in "iu" or depth.min() < 0:
+            raise InputError(f"depths must be {self.branch_count} integers from 0, one a branch")
         w = w / w.max()  # first to 1: the sum of huge weights could overflow
         self.weights, self.means, self.covariances = map(jnp.asarray, (w / w.sum(), mean, cov))
         self.branches = jnp.asarray(branch, jnp.int32)
-        self.branch_count = int(branch.max()) + 1
+        self.depths = None if depths is None else jnp.asarray(depth, jnp.int32)
         self._eigenvalues, self._eigenvectors = jnp.asarray(eigenvalues), jnp.asarray(eigenvectors)
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], int]:
         """The arrays, and as the one static thing the number of branches."""
-        names = ("weights", "means", "covariances", "branches", "_eigenvalues", "_eigenvectors")
+        names = ("weights", "means", "covariances", "branches", "depths", "_eigenvalues", "_eigenvectors")
         return tuple(getattr(self, name) for name in names), self.branch_count
 
     @classmethod
     def tree_unflatten(cls, branch_count: int, leaves: tuple[Any, ...]) -> "GaussianMixture":
         """The mixture again, without the checks: the leaves may be traced."""
         self = object.__new__(cls)
-        self.weights, self.means, self.covariances, self.branches = leaves[:4]
-        self._eigenvalues, self._eigenvectors = leaves[4:]
+        self.weights, self.means, self.covariances, self.branches, self.depths = leaves[:5]
+        self._eigenvalues, self._eigenvectors = leaves[5:]
         self.branch_count = branch_count
         return self
 
@@ -179,14 +186,15 @@ def join_components(parts: Sequence[Components]) -> Components:
     return weights, means, covariances, branches
 
 
-def select_classes(parts: dict[str, Components], classes: str) -> GaussianMixture:
-    """The mixture of the chosen classes, by their letters.
+def select_classes(parts: dict[str, Components], classes: str, depths: Sequence[int] | None = None) -> GaussianMixture:
+    """The mixture of the chosen classes, by their letters; `depths` are those of the branches of each class.
 
     Raises:
         InputError: another choice of classes than `class_choices` lists.
     """
     choice("classes", classes, class_choices("".join(parts)))
-    return GaussianMixture(*join_components([parts[c] for c in classes]))
+    every_depth = None if depths is None else np.tile(depths, len(classes))
+    return GaussianMixture(*join_components([parts[c] for c in classes]), every_depth)
 
 
 def class_choices(classes: str) -> list[str]:

@@ -116,7 +116,7 @@ def map_points(function: Callable[..., Any], block: int, *arrays: jax.Array) -> 
     return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:])[:n], results)
 
 
-def on_all_cores(function: Callable[..., jax.Array], model: ScoreModel, block: int, *arrays: jax.Array) -> jax.Array:
+def on_all_cores(function: Callable[..., jax.Array], model: Any, block: int, *arrays: jax.Array) -> jax.Array:
     """`function(model, *arrays)` for a compiled function of arrays [n, ...], one part of whole blocks for each core.
 
     On a CPU a compiled loop over blocks keeps one core busy, however many there are; elsewhere, and while tracing,

@@ -1,10 +1,10 @@
 """From a state to arrays, numbers and pictures; no widget is imported here."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -97,7 +97,8 @@ def truth_of(distribution: datasets.Source, classes: str) -> GaussianMixture:
 @lru_cache(maxsize=8)
 def reference_of(distribution: datasets.Source, classes: str) -> metrics.Reference:
     """What samples are measured against."""
-    return metrics.Reference(truth_of(distribution, classes), n=1 << 18)
+    every = datasets.all_classes(distribution)
+    return metrics.Reference(truth_of(distribution, classes), whole=truth_of(distribution, every), n=1 << 18)
 
 
 def models_of(state: State) -> Models:
@@ -216,20 +217,31 @@ def step_in(state: State, quality: Quality) -> int:
     return int(np.abs(np.log(np.array(levels[:-1]) / noise_schedule()[state.step])).argmin())
 
 
-SHOWN_METRICS = ("outlier_rate_0.001", "branch_coverage", "median_log_density", "sliced_wasserstein")
+SHOWN_METRICS = (
+    "outlier_rate_0.001",
+    "branch_coverage",
+    "median_log_density",
+    "sliced_wasserstein",
+    "class_leakage",
+)
 
 
-def measure(state: State, quality: Quality, names: Iterable[str] = SHOWN_METRICS) -> dict[str, metrics.Score]:
-    """Metrics of the samples, each beside its floor; with the class leakage where there are other classes."""
+class Number(NamedTuple):
+    """A metric of the samples, and of one set of as many exact samples: without error bars it takes no time."""
+
+    value: float
+    exact: float
+
+
+def measure(state: State, quality: Quality, names: Iterable[str] = SHOWN_METRICS) -> dict[str, Number]:
+    """Metrics of the samples, each beside its floor; the class leakage only where there are other classes."""
     return _measure(state, trajectory(state, quality).samples, names)
 
 
-def _measure(state: State, points: jax.Array, names: Iterable[str]) -> dict[str, metrics.Score]:
-    samples = metrics.Scored(points, reference_of(state.distribution, state.classes))
-    floor = _floor(state.distribution, state.classes, len(points))
-    rows = _metric_rows(state.distribution, state.classes)
-    wanted = [name for name in rows if name in names or name == "class_leakage"]
-    return {name: metrics.Score(rows[name](samples), floor[name]) for name in wanted}
+def _measure(state: State, points: jax.Array, names: Iterable[str]) -> dict[str, Number]:
+    reference = reference_of(state.distribution, state.classes)
+    samples, floor = metrics.Scored(points, reference), _floor(state.distribution, state.classes, len(points))
+    return {name: Number(metrics.METRICS[name].function(samples), floor[name]) for name in names if name in floor}
 
 
 def same_sample(states: Sequence[State], panel: int, x: float, y: float) -> np.ndarray:
@@ -240,20 +252,13 @@ def same_sample(states: Sequence[State], panel: int, x: float, y: float) -> np.n
     return np.stack([points[i] for points in now])
 
 
-def _metric_rows(distribution: datasets.Source, classes: str) -> dict[str, Callable[[metrics.Scored], float]]:
-    rows = {name: metrics.METRICS[name].function for name in SHOWN_METRICS}
-    every = datasets.all_classes(distribution)
-    if classes != every:
-        rows["class_leakage"] = partial(metrics.class_leakage, whole=truth_of(distribution, every))
-    return rows
-
-
 @lru_cache(maxsize=16)
 def _floor(distribution: datasets.Source, classes: str, n: int) -> dict[str, float]:
-    """The same metrics of as many exact samples."""
+    """The shown metrics of as many exact samples."""
     reference = reference_of(distribution, classes)
     exact = metrics.Scored(reference.truth.sample(1_000_003, n), reference)
-    return {name: function(exact) for name, function in _metric_rows(distribution, classes).items()}
+    rows = {name: metrics.METRICS[name] for name in SHOWN_METRICS}
+    return {name: row.function(exact) for name, row in rows.items() if row.applies(reference)}
 
 
 CURVE_WEIGHTS = tuple(np.linspace(0, 5, 11).tolist())

@@ -13,7 +13,7 @@ from toydiff.explorer.probe import Probe
 from toydiff.explorer.scene import Scene
 from toydiff.explorer.state import LAYERS, State
 from toydiff.guidance import METHODS
-from toydiff.metrics import METRICS, Score
+from toydiff.metrics import METRICS
 from toydiff.plotting import OUTLIER
 
 
@@ -61,21 +61,20 @@ SHORT_TITLES = {
 """Where a table has several columns."""
 
 
-def numbers_table(scene: Scene, scores: Sequence[dict[str, Score]]) -> str:
+def numbers_table(scene: Scene, scores: Sequence[dict[str, compute.Number]]) -> str:
     """The numbers of each panel, beside those of exact samples."""
-    titles = {name: row.title for name, row in METRICS.items()} | {"class_leakage": "nearer to the other class"}
     several = len(scores) > 1
     rows = ""
     for name, (_, exact) in scores[0].items():
         cells = "".join(f"<td><b>{panel[name].value:.3f}</b></td>" for panel in scores)
-        rows += f"<tr><td>{(SHORT_TITLES if several else titles)[name]}</td>{cells}<td>{exact:.3f}</td></tr>"
+        rows += f"<tr><td>{SHORT_TITLES[name] if several else METRICS[name].title}</td>{cells}<td>{exact:.3f}</td></tr>"
     names = [str(i + 1) for i in range(len(scores))] if several else ["here"]
     heads = "".join(f"<th>{name}</th>" for name in [*names, "exact"])
     wide = " toydiff-wide" * (len(scores) > 2)
     return f"<table class='toydiff-table{wide}'><tr><th>{scene.state.points:,} samples</th>{heads}</tr>{rows}</table>"
 
 
-def curve_picture(state: State, values: np.ndarray, here: dict[str, Score]) -> bytes:
+def curve_picture(state: State, values: np.ndarray, here: dict[str, compute.Number]) -> bytes:
     """Outlier rate and branch coverage over constant weights as SVG, with a mark where the state stands.
 
     Args:

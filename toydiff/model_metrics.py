@@ -1,0 +1,66 @@
+"""What is measured of a model rather than of samples: how far its sampler ends from where the exact scores lead."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from toydiff.checks import InputError, count
+from toydiff.distances import Estimate
+from toydiff.mixture import Seed, as_key
+from toydiff.sampling import SIGMA_MAX, sample, starting_points
+from toydiff.score_model import ScoreModel, check_model
+from toydiff.scored import RESAMPLES
+
+
+class ModelMetric(NamedTuple):
+    """A row of the table of metrics of models; exact scores have 0 in each."""
+
+    measure: Callable[[ScoreModel, Seed, int], Any]
+    """(model, seed, n) -> what is measured with n points; rows with the same function share one call."""
+    title: str
+    better: str
+    """Which way is better: "lower" or "higher"."""
+    read: Callable[[Any], Estimate] = lambda measured: Estimate(*measured)
+    """From what was measured to this row's value and its standard error."""
+
+
+def endpoint_distance(model: ScoreModel, seed: Seed, n: int) -> Estimate:
+    """Median distance of the model's end points from those of the exact scores, from the same noise.
+
+    Both by the paper's solver, from exact draws at sigma_max. The standard error is by bootstrap.
+    """
+    start = starting_points(model, seed, n, SIGMA_MAX, None)
+    ours, exact = (np.asarray(sample(m, seed, n, start=start, path=False).samples) for m in (model, model.truth()))
+    distance = np.hypot(*(ours - exact).T)
+    lost = int((~np.isfinite(distance)).sum())
+    if lost:
+        raise InputError(f"{lost:,} of {n:,} samples became NaN or infinite on the way; lower the weight")
+    again = np.random.default_rng(int(jax.random.bits(as_key(seed)))).choice(distance, (RESAMPLES, n))
+    return Estimate(float(np.median(distance)), float(np.median(again, axis=1).std(ddof=1)))
+
+
+MODEL_METRICS: dict[str, ModelMetric] = {
+    "endpoint_distance": ModelMetric(endpoint_distance, "median distance to the exact end point", "lower"),
+}
+
+
+def evaluate_model(
+    model: ScoreModel, seed: Seed = 0, n: int = 4096, *, metrics: Mapping[str, ModelMetric] = MODEL_METRICS
+) -> dict[str, Estimate]:
+    """Every metric of a model, with its standard error.
+
+    Args:
+        model: any score model that stands for an exact distribution.
+        seed: of the noise.
+        n: how many points.
+        metrics: rows like those of `MODEL_METRICS`.
+
+    Raises:
+        InputError: it is no score model, `n` is out of range, or its samples become NaN or infinite.
+    """
+    check_model(model)
+    count("n", n)
+    measured = {measure: measure(model, seed, n) for measure in dict.fromkeys(row.measure for row in metrics.values())}
+    return {name: row.read(measured[row.measure]) for name, row in metrics.items()}

@@ -1,0 +1,199 @@
+"""What samples are compared with, and what several metrics need of both, each computed once."""
+
+import math
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from toydiff.checks import InputError
+from toydiff.distances import EnergyDistance, Estimate, ExactProjections, MaximumMeanDiscrepancy, Projected
+from toydiff.mixture import GaussianMixture, Seed, as_key
+
+RESAMPLES = 40
+"""Of the bootstrap: a standard error is then known to 11%."""
+
+
+class Reference:
+    """What samples are compared with: the exact distribution and, each computed once, what metrics need of it."""
+
+    def __init__(
+        self,
+        truth: GaussianMixture,
+        *,
+        whole: GaussianMixture | None = None,
+        seed: Seed = 2_000_003,
+        n: int = 1 << 20,
+    ):
+        """Draw `n` exact samples with `seed` for the quantiles; at 2^20 the 0.1% rate is known to 3%.
+
+        Args:
+            truth: the exact distribution.
+            whole: that of all classes, the components of `truth` among its own; by default there are no others.
+            seed: of the exact samples.
+            n: how many of them.
+
+        Raises:
+            InputError: one is not a mixture, or `whole` lacks a component of `truth`.
+        """
+        whole = truth if whole is None else whole
+        for name, mixture in (("reference", truth), ("whole", whole)):
+            if not isinstance(mixture, GaussianMixture):
+                raise InputError(f"the {name} is {mixture!r}; it must be a GaussianMixture")
+        self.truth, self.whole, self.seed, self.n = truth, whole, seed, n
+        ours = np.isin(_positions(whole), _positions(truth))
+        if ours.sum() < truth.weights.size:
+            raise InputError(f"whole is {whole!r} without some of the components of {truth!r}; it must have them all")
+        self.log_class_mass = math.log(np.asarray(whole.weights, float)[ours].sum())
+        self._draws = truth.sample(seed, n)
+        self._log_density = np.sort(np.asarray(truth.log_density(self._draws), float))
+        self.floors: dict[Any, Estimate] = {}
+
+    def quantile(self, q: float) -> float:
+        """The log density below which the share `q` of exact samples lies."""
+        return float(np.quantile(self._log_density, q))
+
+    @cached_property
+    def branch_mass(self) -> np.ndarray:
+        """True mass of each branch, [branches]."""
+        mass = np.zeros(self.truth.branch_count)
+        np.add.at(mass, np.asarray(self.truth.branches), np.asarray(self.truth.weights, float))
+        return mass
+
+    @property
+    def has_other_classes(self) -> bool:
+        """Whether there are other classes than those of `truth`."""
+        return self.whole.weights.size > self.truth.weights.size
+
+    @cached_property
+    def projections(self) -> ExactProjections:
+        """The exact distribution along lines."""
+        return ExactProjections(self.truth)
+
+    @cached_property
+    def energy(self) -> EnergyDistance:
+        """The energy distance from the exact distribution."""
+        return EnergyDistance(np.asarray(self._draws[:1024]), self.projections)
+
+    @cached_property
+    def mmd(self) -> MaximumMeanDiscrepancy:
+        """The squared MMD from the exact distribution."""
+        return MaximumMeanDiscrepancy(np.asarray(self._draws[:1024]), self.truth)
+
+    @cached_property
+    def exact(self) -> "Scored":
+        """131,072 exact samples: the floor of what is a mean over samples."""
+        return Scored(self._draws[: 1 << 17], self)
+
+
+def _positions(mixture: GaussianMixture) -> np.ndarray:
+    """The means of the components as one comparable value each, [k]."""
+    x = np.asarray(mixture.means, float)
+    return x[:, 0] + 1j * x[:, 1]
+
+
+class Scored:
+    """Samples with what several metrics need, each computed once.
+
+    Attributes:
+        x: the samples [n, 2].
+        reference: what they are compared with.
+    """
+
+    def __init__(self, x: ArrayLike, reference: Reference, *, draws: np.ndarray | None = None, seed: Seed = 0):
+        """`draws`: which samples each resample holds, [resamples, size]; by default of a bootstrap with `seed`."""
+        self.x, self.reference, self._draws, self._seed = jnp.asarray(x), reference, draws, seed
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @cached_property
+    def log_density(self) -> np.ndarray:
+        """Exact log density of each sample, [n]."""
+        return np.asarray(self.reference.truth.log_density(self.x), float)
+
+    @cached_property
+    def branch_posterior(self) -> np.ndarray:
+        """Posterior probability of each branch at each sample, [n, branches]."""
+        return np.asarray(self.reference.truth.branch_posterior(self.x))
+
+    @cached_property
+    def occupancy(self) -> np.ndarray:
+        """Share of the samples in each branch, [branches].
+
+        A sample counts for every branch with its posterior probability there, so that exact samples have
+        the branch's true mass as their expectation, also where branches overlap.
+        """
+        return self.branch_posterior.mean(0, dtype=float)
+
+    @cached_property
+    def in_other_class(self) -> np.ndarray:
+        """Whether each sample more probably, in the posterior, comes from another class, [n]."""
+        log_whole = np.asarray(self.reference.whole.log_density(self.x), float)
+        return self.reference.log_class_mass + self.log_density - log_whole < np.log(0.5)
+
+    @cached_property
+    def projected(self) -> Projected:
+        """The samples along lines."""
+        return Projected(np.asarray(self.x))
+
+    @cached_property
+    def energy(self) -> Estimate:
+        """The energy distance."""
+        kernel = self.reference.energy
+        return kernel.measure(kernel.among(self.projected), kernel.across(np.asarray(self.x)))
+
+    @cached_property
+    def mmd(self) -> Estimate:
+        """The squared MMD."""
+        kernel, x = self.reference.mmd, np.asarray(self.x)
+        return kernel.measure(kernel.among(x), kernel.across(x))
+
+    @cached_property
+    def draws(self) -> np.ndarray:
+        """Which samples each resample holds, [resamples, size]."""
+        if self._draws is not None:
+            return self._draws
+        random = np.random.default_rng(int(jax.random.bits(as_key(self._seed))))
+        return random.integers(len(self), size=(RESAMPLES, len(self)), dtype=np.int32)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How often each resample holds each sample, [resamples, n]."""
+        return np.stack([np.bincount(i, minlength=len(self)) for i in self.draws]).astype(np.float32)
+
+    @cached_property
+    def resampled_occupancy(self) -> np.ndarray:
+        """The occupancy of each resample, [resamples, branches]."""
+        return np.asarray(self.counts @ self.branch_posterior / self.draws.shape[1], float)
+
+    @cached_property
+    def resamples(self) -> "list[Resample]":
+        """Those samples; for the bootstrap as many as there are, drawn from them with replacement."""
+        return [Resample(self, r) for r in range(len(self.draws))]
+
+
+class Resample(Scored):
+    """Resample number r of some samples: what was computed for those is looked up."""
+
+    def __init__(self, samples: Scored, r: int):
+        super().__init__(np.asarray(samples.x)[samples.draws[r]], samples.reference)
+        self._samples, self._r = samples, r
+
+    @cached_property
+    def log_density(self) -> np.ndarray:
+        """Of the samples that it holds."""
+        return self._samples.log_density[self._samples.draws[self._r]]
+
+    @cached_property
+    def branch_posterior(self) -> np.ndarray:
+        """Of the samples that it holds."""
+        return self._samples.branch_posterior[self._samples.draws[self._r]]
+
+    @cached_property
+    def occupancy(self) -> np.ndarray:
+        """The mean of `branch_posterior`."""
+        return self._samples.resampled_occupancy[self._r]
