@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from toydiff.score_model import ScoreModel
     from toydiff.scored import Reference
     from toydiff.strokes import Drawing, Stroke, load_drawing, save_drawing
+    from toydiff.sweep import run_sweep
+    from toydiff.sweep_figure import draw_sweep
+    from toydiff.sweep_table import Sweep, load_sweep
     from toydiff.training import Training, train
     from toydiff.zoo import guided_model, list_models, load_model, open_model
 
@@ -72,6 +75,9 @@ _HOME = {
     "score_model": ("ScoreModel",),
     "scored": ("Reference",),
     "strokes": ("Drawing", "Stroke", "load_drawing", "save_drawing"),
+    "sweep": ("run_sweep",),
+    "sweep_figure": ("draw_sweep",),
+    "sweep_table": ("Sweep", "load_sweep"),
     "training": ("Training", "train"),
     "zoo": ("guided_model", "list_models", "load_model", "open_model"),
 }

@@ -65,3 +65,13 @@ def choice(name: str, value: Any, options: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in options:
         raise InputError(f"unknown {name} {shown(value)}; there are {', '.join(options)}")
     return value
+
+
+def parse_number(text: str) -> Any:
+    """A whole number, else any number, else the text itself, which whatever takes the number will refuse."""
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text

@@ -15,6 +15,7 @@ from toydiff import __version__
 from toydiff.options import (
     Parser,
     add_sampling_options,
+    add_sweep_options,
     add_training_options,
     comma_separated,
     given_options,
@@ -270,6 +271,36 @@ def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]
     return {name: loss._asdict() for name, loss in losses.items()}, [*lines, f"noise levels between: {edges}"]
 
 
+def _sweep(arguments: Sequence[str]) -> int:
+    from toydiff import metrics, setting, storage, sweep, sweep_figure, sweep_table
+    from toydiff.checks import InputError
+
+    parser = _parser("sweep")
+    add_sweep_options(parser)
+    options = parser.parse_args(arguments)
+    if (options.table is None) == (options.out is None):
+        raise InputError("give --out and a grid to measure it, or --from to draw a table that there is")
+    if options.plot is not None:
+        storage.check_writable(options.plot)
+    if options.table is not None:
+        if options.plot is None or given_options(parser, options) & {"grid", "n", "metrics"}:
+            raise InputError("--from draws: it takes --plot, --metric, --x, --y and --by only")
+        table = sweep_table.load_sweep(options.table)
+    else:
+        names = tuple(metrics.METRICS) if options.metrics == ["all"] else options.metrics
+        grid = setting.parse_grid(options.grid)
+        table = sweep.run_sweep(grid, n=options.n, metrics=names, out=options.out, progress=not options.quiet)
+        if table.interrupted:
+            print(f"toydiff sweep: stopped; the same command goes on from {options.out}", file=sys.stderr)
+            return 130
+        print(f"{options.out} has {len(table.rows):,} settings, {table.n:,} samples each")
+    if options.plot is not None:
+        axes = {"x": options.x, "y": options.y, "by": options.by}
+        sweep_figure.draw_sweep(options.plot, table, metric=options.metric, **axes)
+        print(f"wrote {options.plot}")
+    return 0
+
+
 def _figures(arguments: Sequence[str]) -> int:
     from toydiff import figures
 
@@ -308,6 +339,7 @@ COMMANDS: dict[str, Command] = {
     "figures": Command(_figures, "Draw the paper-style figures."),
     "sample": Command(_sample, "Sample a guided model and write the points."),
     "evaluate": Command(_evaluate, "Measure samples, or the loss of models, against the exact distribution."),
+    "sweep": Command(_sweep, "Measure all combinations of settings, and draw the table."),
     "train": Command(_train, "Train denoisers by score matching."),
 }
 

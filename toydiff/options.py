@@ -136,3 +136,33 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     add("--sigma-max", type=float, default=sampling.SIGMA_MAX, help="noise level at the start")
     add("--sigma-min", type=float, default=sampling.SIGMA_MIN, help="last noise level before 0")
     add("--start", default="exact", help="exact draws at sigma-max, or pure noise")
+
+
+def add_sweep_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `sweep`."""
+    from toydiff import setting, sweep
+
+    add = parser.add_argument
+    add(
+        "grid",
+        nargs="*",
+        default=[],
+        metavar="AXIS=VALUES",
+        help="lists such as method=cfg,mix and ranges such as weight=1:4:0.5, which holds its end; "
+        f"all combinations are measured. The axes: {', '.join(setting.AXES)}",
+    )
+    add("--out", type=Path, help="the table's file, .csv; what it already holds is not measured again")
+    add("--from", type=Path, dest="table", metavar="CSV", help="draw this table; nothing is measured")
+    add("-n", type=int, default=4096, help="samples of each setting")
+    add(
+        "--metrics",
+        type=comma_separated(str),
+        default=list(sweep.DEFAULT_METRICS),
+        help="what is measured, comma-separated, or all",
+    )
+    add("--plot", type=Path, help="picture to write, .png, .pdf or .svg")
+    add("--metric", help="of the picture (default: the first)")
+    add("--x", help="its axis (default: the first that varies)")
+    add("--y", help="its other axis: a heat map")
+    add("--by", help="an axis with a curve for each of its values")
+    add("--quiet", action="store_true", help="no progress bar")

@@ -1,5 +1,6 @@
 """Axes-level drawing: each function draws one layer on `ax` (default: the current axes) and returns its artists."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,7 +11,9 @@ from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.container import ErrorbarContainer
 from matplotlib.contour import QuadContourSet
+from matplotlib.image import AxesImage
 from matplotlib.quiver import Quiver
 
 from toydiff.checks import InputError, number
@@ -277,3 +280,42 @@ def thin_points(points: ArrayLike, distance: float) -> np.ndarray:
         if not kept or (np.hypot(*(np.stack(kept) - point).T) >= distance).all():
             kept.append(point)
     return np.reshape(kept, (-1, 2))
+
+
+def plot_curve(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    error: ArrayLike | None = None,
+    color: str = MAIN.strong,
+    label: str | None = None,
+    ax: Axes | None = None,
+) -> ErrorbarContainer:
+    """A line through points x [n], y [n], with a bar of `error` [n] up and down where that is known."""
+    style: Any = {"marker": "o", "markersize": 2, "linewidth": 0.8, "elinewidth": 0.6, "capsize": 1.5}
+    y = np.asarray(y, float)
+    bars = np.zeros_like(y) if error is None else np.nan_to_num(np.asarray(error, float))
+    return (ax or plt.gca()).errorbar(np.asarray(x, float), y, bars, color=color, label=label, **style)
+
+
+def plot_heat_map(
+    values: ArrayLike,
+    columns: Sequence[str],
+    rows: Sequence[str],
+    *,
+    hue: Hue = RATIO,
+    fontsize: float = 6,
+    ax: Axes | None = None,
+) -> AxesImage:
+    """Values [rows, columns] as colours with the numbers on them, the first row at the bottom; NaN stays grey."""
+    ax = ax or plt.gca()
+    table = np.asarray(values, float)
+    image = ax.imshow(np.ma.masked_invalid(table), cmap=hue.cmap, origin="lower", aspect="auto")
+    ax.set_facecolor(OTHER.light)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0)
+    for (row, column), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            ax.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=fontsize)
+    return image

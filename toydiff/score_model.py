@@ -123,7 +123,7 @@ def on_all_cores(function: Callable[..., jax.Array], model: Any, block: int, *ar
     the function is called once. All parts have one size, so that it is compiled once; the results do not change.
     """
     n = len(arrays[0])
-    parts = min(_cores(), -(-n // block))
+    parts = min(cores(), -(-n // block))
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((model, arrays)))
     if parts < 2 or traced or jax.default_backend() != "cpu":
         return function(model, *arrays)
@@ -136,13 +136,14 @@ def on_all_cores(function: Callable[..., jax.Array], model: Any, block: int, *ar
 
 
 @cache
-def _cores() -> int:
+def cores() -> int:
+    """Cores of the CPU that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), "toydiff-points")
+    return ThreadPoolExecutor(cores(), "toydiff-points")
 
 
 def split_blocks(tree: Any, block: int) -> Any:

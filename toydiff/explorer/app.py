@@ -22,6 +22,7 @@ from toydiff.explorer.picture import Picture
 from toydiff.explorer.probe import probe
 from toydiff.explorer.scene import Scene, default_scenes
 from toydiff.explorer.state import State, pan, reset_view, zoom
+from toydiff.explorer.sweep_tab import SweepTab
 from toydiff.explorer.take_along import TakeAlong
 from toydiff.explorer.train_tab import TrainTab
 from toydiff.explorer.worker import Worker
@@ -60,6 +61,7 @@ class Explorer(w.HBox):
         self.menu = w.Dropdown()
         self.menu.observe(self._on_menu, "value")
         self.keep, self.train, self.draw = TakeAlong(self), TrainTab(self), DrawTab(self)
+        self.sweep = SweepTab(self)
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:  # in a plain script
@@ -161,6 +163,7 @@ class Explorer(w.HBox):
             "layers": ("Layers", self.controls.layers),
             "draw": ("Draw", self.draw),
             "train": ("Train", self.train),
+            "sweep": ("Sweep", self.sweep),
             "take-along": ("Keep", self.keep),
         }
         self.tabs = w.Tab()

@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets as w
 
 from toydiff import datasets
+from toydiff.checks import parse_number
 from toydiff.explorer.families import BUNDLED, available, families
 from toydiff.explorer.state import (
     KNOTS,
@@ -302,13 +303,3 @@ def _with(state: State, name: str, value: Any) -> State:
 def _is_rounding(widget: w.Widget, new: Any, old: Any) -> bool:
     """Whether a slider only shows a value between two of its steps as the nearest one: nobody has moved it."""
     return isinstance(widget, w.FloatSlider) and bool(abs(new - old) < 0.51 * widget.step)
-
-
-def parse_number(text: str) -> Any:
-    """A whole number, else any number, else the text itself, which whatever takes the number will refuse."""
-    for convert in (int, float):
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    return text

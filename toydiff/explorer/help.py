@@ -28,7 +28,7 @@ HELP: dict[str, str] = {
 """What the pointer says over each control."""
 
 HIDEABLE = (
-    *("tabs", "guidance", "layers", "draw", "train", "take-along", "noise", "numbers", "curve", "legend"),
+    *("tabs", "guidance", "layers", "draw", "train", "sweep", "take-along", "noise", "numbers", "curve", "legend"),
     *HELP,
 )
 """What a scene can hide: parts of the explorer, and single controls."""

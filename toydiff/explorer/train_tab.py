@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from toydiff import datasets
-from toydiff.checks import InputError, count
+from toydiff.checks import InputError, count, parse_number
 from toydiff.explorer import families
-from toydiff.explorer.controls import button, parse_number, upload
+from toydiff.explorer.controls import button, upload
 from toydiff.explorer.drawing import drawing_lock
 from toydiff.explorer.state import GUIDE_SIZE, ModelChoice, State, guide_classes, newest, with_classes
 from toydiff.explorer.trainer import Plan, Report, Trainer

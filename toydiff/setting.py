@@ -1,0 +1,227 @@
+"""A cell of a sweep: all that decides which samples come out, and the grids of such settings."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from toydiff import datasets
+from toydiff.checks import InputError, choice, count, number, parse_number, shown
+from toydiff.guidance import MAX_WEIGHT, METHODS, Guided
+from toydiff.recipe import Recipe
+from toydiff.sampling import SOLVERS, STEPS
+from toydiff.zoo import ModelName, default_guides, default_main, guided_model
+
+PAPER_EMA = Recipe().ema
+LONGEST_RANGE = 10_000
+"""Values of a range such as 0:1:0.001."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One cell of a sweep; `make_setting` makes it, with defaults for what is not named.
+
+    What a method does not take is the same for all its settings, so that equal pictures are equal settings: a
+    weight of 1 at all noise levels for no guidance, None for the guide of a method that takes no network as a guide.
+    """
+
+    method: str
+    weight: float  # w; 1 is no guidance
+    lo: float  # the weight acts where lo < sigma <= hi
+    hi: float
+    share: float  # of autoguidance in the mix
+    distribution: str  # by name, or the path of a drawing
+    classes: str  # that the main model is of
+    main_width: int
+    main_steps: int
+    main_ema: float  # relative width of the average of the parameters
+    guide_width: int | None
+    guide_steps: int | None
+    guide_ema: float | None
+    training_seed: int  # of all networks
+    solver: str
+    steps: int
+    seed: int  # of the noise
+
+    @property
+    def main(self) -> str:
+        """The name of the main model in the zoo."""
+        return _network(self.classes, self.main_width, self.main_steps, self.training_seed, self.main_ema)
+
+    @property
+    def guides(self) -> tuple[str, ...]:
+        """The names of the guides in the zoo; those that are no CLASSES/WIDTH/STEPS are the method's own."""
+        source = datasets.open_distribution(self.distribution)
+        return tuple(self._guide(name) for name in default_guides(self.method, source))
+
+    def _guide(self, name: str) -> str:
+        classes, is_network = _classes_of_network(name)
+        if not (is_network and self.guide_width and self.guide_steps and self.guide_ema):
+            return name
+        of = classes if len(classes) > 1 else self.classes  # all of them, or those that the main model is of
+        return _network(of, self.guide_width, self.guide_steps, self.training_seed, self.guide_ema)
+
+    def model(self) -> Guided:
+        """The guided model.
+
+        Raises:
+            InputError: there is no such network, or the interval's ends are the wrong way round.
+        """
+        return guided_model(
+            self.method,
+            self.weight,
+            main=self.main,
+            guides=self.guides,
+            interval=(self.lo, self.hi),
+            share=self.share,
+            distribution=datasets.open_distribution(self.distribution),
+        )
+
+    def __str__(self) -> str:
+        """The axes and their values, in a line."""
+        return describe(asdict(self))
+
+
+def describe(values: Mapping[str, Any]) -> str:
+    """Axes and their values in a line, those without a value left out."""
+    return ", ".join(f"{axis}={_text(value)}" for axis, value in values.items() if value is not None)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _network(classes: str, width: int, steps: int, seed: int, ema: float) -> str:
+    return str(ModelName(classes, width, steps, seed=seed, ema=None if ema == PAPER_EMA else ema))
+
+
+def _classes_of_network(name: str) -> tuple[str, bool]:
+    """The first part of a model's name, and whether the name is CLASSES/WIDTH/STEPS."""
+    classes, *size = name.split("/")
+    return classes, len(size) == 2 and all(part.isdecimal() for part in size)
+
+
+def _known_distribution(name: Any) -> Any:
+    datasets.open_distribution(name)
+    return name
+
+
+AXES: dict[str, Callable[[Any], Any]] = {
+    "method": lambda v: choice("method", v, METHODS),
+    "weight": lambda v: number("weight", v, 0, MAX_WEIGHT),
+    "lo": lambda v: number("lo", v, 0),
+    "hi": lambda v: number("hi", v, 0),
+    "share": lambda v: number("share", v, 0, 1),
+    "distribution": _known_distribution,
+    "classes": lambda v: v,
+    "main_width": lambda v: count("main_width", v),
+    "main_steps": lambda v: count("main_steps", v),
+    "main_ema": lambda v: number("main_ema", v, above=0),
+    "guide_width": lambda v: count("guide_width", v),
+    "guide_steps": lambda v: count("guide_steps", v),
+    "guide_ema": lambda v: number("guide_ema", v, above=0),
+    "training_seed": lambda v: count("training_seed", v, 0, 2**32 - 1),
+    "solver": lambda v: choice("solver", v, SOLVERS),
+    "steps": lambda v: count("steps", v, 1, 100_000),
+    "seed": lambda v: count("seed", v, 0, 2**32 - 1),
+}
+"""What can be swept, the fields of `Setting`: each takes a value, refuses it or hands it on."""
+TEXT_AXES = ("method", "distribution", "classes", "solver")
+SEEDS = ("training_seed", "seed")
+"""Axes over which the same thing is tried again."""
+
+
+def make_setting(**values: Any) -> Setting:
+    """A setting from some of its fields; the others are those of the paper, or of the distribution's default models.
+
+    Raises:
+        InputError: there is no such axis, or a value is of the wrong type or out of range.
+    """
+    for axis in values:
+        choice("axis", axis, AXES)
+    given = {axis: AXES[axis](value) for axis, value in values.items() if value is not None}
+    method, name = given.get("method", "autoguidance"), given.get("distribution", "fractal_tree")
+    source = datasets.open_distribution(name)
+    if "classes" in given:
+        choice("classes", given["classes"], datasets.class_choices(datasets.all_classes(source)))
+    classes, width, steps = default_main(source).split("/")
+    guide = _default_guide(method, source)
+    defaults = {
+        "method": method,
+        "weight": METHODS[method].weight,
+        "lo": 0.0,
+        "hi": math.inf,
+        "share": 0.5,
+        "distribution": name,
+        "classes": classes,
+        "main_width": int(width),
+        "main_steps": int(steps),
+        "main_ema": PAPER_EMA,
+        "training_seed": 0,
+        "solver": "heun",
+        "steps": STEPS,
+        "seed": 0,
+    }
+    effectless = {} if guide["guide_width"] else guide
+    if method == "unguided":
+        effectless |= {axis: defaults[axis] for axis in ("weight", "lo", "hi", "share")}
+    return Setting(**defaults | guide | given | effectless)
+
+
+def _default_guide(method: str, source: datasets.Source) -> dict[str, Any]:
+    """Width, steps and average of a method's guides; None where they are no networks of the zoo."""
+    networks = [name for name in default_guides(method, source) if _classes_of_network(name)[1]]
+    width, steps = map(int, networks[0].split("/")[1:]) if networks else (None, None)
+    return {"guide_width": width, "guide_steps": steps, "guide_ema": PAPER_EMA if networks else None}
+
+
+def settings_of(grid: Mapping[str, Sequence[Any]]) -> tuple[Setting, ...]:
+    """Every combination of the values of the axes, each once; the first axis changes most slowly.
+
+    Raises:
+        InputError: the grid or an axis is empty, there is no such axis, or a value cannot be.
+    """
+    if not grid:
+        raise InputError(f"the grid is empty; give values to some of the axes {', '.join(AXES)}")
+    for axis, values in grid.items():
+        choice("axis", axis, AXES)
+        if isinstance(values, str) or not hasattr(values, "__iter__"):
+            raise InputError(f"axis {axis} is {shown(values)}; it must be a list of values")
+        if not len(values):
+            raise InputError(f"axis {axis} is empty; it must have one value or more")
+    cells = itertools.product(*grid.values())
+    return tuple(dict.fromkeys(make_setting(**dict(zip(grid, cell, strict=True))) for cell in cells))
+
+
+def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
+    """A grid from words such as method=cfg,autoguidance and weight=1:4:0.5: lists, and ranges that hold their end.
+
+    Raises:
+        InputError: a word has no "=", names an axis again, or has a range that cannot be.
+    """
+    grid: dict[str, list[Any]] = {}
+    for word in words:
+        axis, equals, text = word.partition("=")
+        if not equals or not axis:
+            raise InputError(f"cannot read {word!r}; give an axis and its values, such as weight=1:4:0.5 or seed=0,1")
+        if axis in grid:
+            raise InputError(f"axis {axis} is there twice; name all its values at once, such as {axis}={text},...")
+        is_text = axis in TEXT_AXES
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        grid[axis] = [v for part in parts for v in ([part] if is_text else _parse_range(axis, part))]
+    return grid
+
+
+def _parse_range(axis: str, text: str) -> list[Any]:
+    """The values of START:STOP:STEP, both ends among them, or one value."""
+    if ":" not in text:
+        return [parse_number(text)]
+    ends = [parse_number(part) for part in text.split(":")]
+    if len(ends) != 3 or not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
+        raise InputError(f"{axis} has the range {text!r}; it must be START:STOP:STEP, three numbers")
+    start, stop, step = ends
+    steps = math.floor((stop - start) / step + 1e-6) if step else -1
+    if not 0 <= steps < LONGEST_RANGE:
+        raise InputError(f"{axis} has the range {text!r}; its steps must lead from start to stop, fewer than 10,000")
+    return [start + i * step if isinstance(step, int) else round(start + i * step, 10) for i in range(steps + 1)]
