@@ -123,6 +123,7 @@ def test_a_cell_is_what_sample_and_evaluate_give():
         for name, score in scores.items():
             # The same but for the last bits of float32, which may push one of the samples over an edge.
             assert row[name] == pytest.approx(score.value, abs=1 / 40 + 1e-9), (setting, name)
+            assert row[f"{name}_error"] == pytest.approx(score.error, rel=0.5, abs=0.01), (setting, name)
 
 
 def test_samples_of_settings_that_are_compiled_alike_are_those_of_each():
@@ -148,7 +149,8 @@ def test_the_table_is_tidy_and_comes_back(tmp_path):
     header = json.loads(first.removeprefix("#"))
     assert (header["toydiff"], header["format"], header["n"], header["metrics"]) == ("sweep", 1, 40, list(QUICK))
     rows = list(csv.DictReader(lines))
-    assert list(rows[0])[: len(AXES)] == list(AXES)
+    values = ["outlier_rate_0.001", "outlier_rate_0.001_error", "branch_coverage", "branch_coverage_error"]
+    assert list(rows[0]) == [*AXES, *values]
     assert [row["method"] for row in rows] == ["unguided", "cfg", "cfg"]
     assert [row["guide_width"] for row in rows] == ["", "8", "8"]
     assert {row["hi"] for row in rows} == {"inf"}
@@ -268,11 +270,12 @@ def made_up(values):
     """A sweep from a function of the setting."""
     grid = {"method": ["cfg", "autoguidance"], "weight": [2.0, 1.0], "guide_width": [8, 16], "seed": [0, 1, 2]}
     table = Sweep(100, ("branch_coverage",))
-    table.rows.update({setting: {"branch_coverage": values(setting)} for setting in settings_of(grid)})
+    for setting in settings_of(grid):
+        table.rows[setting] = {"branch_coverage": values(setting), "branch_coverage_error": 0.3}
     return table
 
 
-def test_a_pivot_averages_the_other_axes_and_its_error_is_that_of_the_seeds():
+def test_a_pivot_averages_the_other_axes_and_the_seeds_give_its_error():
     table = made_up(lambda s: s.weight + 10 * s.guide_width + s.seed)
     seen = pivot(table, "branch_coverage", "weight", "method")
     assert (seen.x_values, seen.y_values) == ([1.0, 2.0], ["cfg", "autoguidance"])
@@ -282,7 +285,7 @@ def test_a_pivot_averages_the_other_axes_and_its_error_is_that_of_the_seeds():
     assert {len(cell) for row in seen.settings for cell in row} == {6}
     alone = pivot(table, "branch_coverage", "seed")
     assert alone.y_values == [None]
-    assert np.isnan(alone.error).all()
+    np.testing.assert_allclose(alone.error, np.full((1, 3), 0.3 / np.sqrt(8)))  # eight settings of each seed
 
 
 def test_curves_and_heat_maps_show_the_means(tmp_path):

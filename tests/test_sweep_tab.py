@@ -33,7 +33,7 @@ def upload(widget, name, content):
 def open_sweep(explorer, folder, value=lambda setting: setting.weight / 10, **grid):
     """Put a table with made-up values into the tab."""
     table = Sweep(100, ("branch_coverage", "sliced_wasserstein"))
-    table.rows.update({s: {name: value(s) for name in table.metrics} for s in settings_of(grid)})
+    table.rows.update({setting: dict.fromkeys(table.columns, value(setting)) for setting in settings_of(grid)})
     save_sweep(folder / "sweep.csv", table)
     upload(explorer.sweep.upload, "sweep.csv", (folder / "sweep.csv").read_bytes())
 

@@ -153,7 +153,8 @@ def _solve_cells(leaves: Sequence[jax.Array], *, structure: Any, solver: str, st
 def _measure(setting: Setting, x: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
     reference = _reference(datasets.open_distribution(setting.distribution), setting.classes)
     scores = evaluate(x, reference, seed=setting.seed, metrics={name: METRICS[name] for name in metrics})
-    return {name: score.value for name, score in scores.items()}
+    values = {name: score.value for name, score in scores.items()}
+    return values | {f"{name}_error": score.error for name, score in scores.items()}
 
 
 @lru_cache(maxsize=8)

@@ -41,8 +41,8 @@ def sweep_figure(
 ) -> Figure:
     """A metric of a sweep: curves over the axis `x`, or a heat map over `x` and `y`; the other axes are averaged.
 
-    The bars of the curves are standard errors over the seeds. What has no place on the axis of the curves, an infinite
-    noise level or the size of a guide that there is not, is left out.
+    The bars of the curves are standard errors: over the seeds, or of the metric where there is one seed. What has no
+    place on the axis of the curves, an infinite noise level or the size of a guide that there is not, is left out.
 
     Args:
         sweep: the table.

@@ -36,8 +36,8 @@ class Sweep:
 
     @property
     def columns(self) -> list[str]:
-        """What is measured of each setting."""
-        return list(self.metrics)
+        """What is measured of each setting: each metric and its standard error."""
+        return [column for metric in self.metrics for column in (metric, f"{metric}_error")]
 
     @property
     def axes(self) -> list[str]:
@@ -132,7 +132,7 @@ class Pivot(NamedTuple):
     mean: np.ndarray
     """[y_values, x_values], NaN where there is no setting."""
     error: np.ndarray
-    """Standard error of the mean over the seeds, NaN where there is one seed only."""
+    """Standard error of the mean over the seeds; that of the metric where there is one seed only."""
     settings: list[list[list[Setting]]]
     """Those that were averaged, by y and x."""
     averaged: tuple[str, ...]
@@ -143,7 +143,7 @@ def pivot(sweep: Sweep, metric: str, x: str, y: str | None = None) -> Pivot:
     """The means of a metric at each value of one axis, or at each pair of values of two.
 
     The runs of a seed (of the training and of the noise) are averaged first, then the seeds; the spread between these
-    gives the error.
+    gives the error, and with one seed the errors of the metric itself, as if they were independent.
 
     Raises:
         InputError: there is no such axis or metric in the table, both axes are the same, or the table is empty.
@@ -174,14 +174,16 @@ def _values(sweep: Sweep, axis: str) -> list[Any]:
 
 def _summarise(sweep: Sweep, metric: str, settings: Sequence[Setting]) -> tuple[float, float]:
     """Mean over the seeds and its standard error."""
+    if not settings:
+        return np.nan, np.nan
     runs: dict[tuple[int, ...], list[float]] = {}
     for setting in settings:
         runs.setdefault(tuple(getattr(setting, axis) for axis in SEEDS), []).append(sweep.rows[setting][metric])
     means = [float(np.mean(values)) for values in runs.values()]
-    if not means:
-        return np.nan, np.nan
-    error = float(np.std(means, ddof=1) / np.sqrt(len(means))) if len(means) > 1 else np.nan
-    return float(np.mean(means)), error
+    if len(means) > 1:
+        return float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(len(means)))
+    errors = [sweep.rows[setting][f"{metric}_error"] for setting in settings]
+    return means[0], float(np.linalg.norm(errors)) / len(errors)
 
 
 def metric_title(metric: str) -> str:

@@ -87,8 +87,9 @@ class SweepTab(w.VBox):
         value, error = chosen.mean[row, column], chosen.error[row, column]
         made = w.Button(description=_short(value), layout=w.Layout(width="auto"))
         made.style.button_color, made.style.text_color = colour, "black"
-        spread = f" ± {error:.2g} over {len(settings)} settings" if np.isfinite(error) else ""
-        made.tooltip = f"{value:.4g}{spread}: {settings[0]}"
+        spread = f" ± {error:.2g}" if np.isfinite(error) else ""
+        several = f" (mean of {len(settings)} settings)" * (len(settings) > 1)
+        made.tooltip = f"{value:.4g}{spread}{several}: {settings[0]}"
         made.on_click(lambda _: self.explorer.attempt(partial(self._show, settings)))
         return made
 
