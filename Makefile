@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figures explore test test-slow bench lint format zoo check-wheel clean
+.PHONY: figures report explore test test-slow bench lint format zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
@@ -11,6 +11,10 @@ figures: $(VENV)/.main
 # Open the explorer in JupyterLab.
 explore: $(VENV)/.lab
 	$(BIN)/toydiff explore
+
+# Measure what the paper says, and write figures/RESULTS.md anew: six minutes on two cores.
+report: $(VENV)/.main
+	$(BIN)/toydiff report
 
 # All tests but the slow ones: on two processes, then those in Chromium, which are skipped where it is missing.
 test: $(VENV)/.dev

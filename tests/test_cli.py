@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -8,7 +9,11 @@ import pytest
 from safetensors.numpy import save_file
 
 import toydiff
-from toydiff import cli, load_weights, training
+from toydiff import cli, load_weights, metrics, model_metrics, training
+from toydiff.distances import Estimate
+
+pytestmark = pytest.mark.usefixtures("few_draws")
+THREE = ("--distribution", "three_gaussians", "--main", "exact/A")
 
 
 def run(*arguments):
@@ -55,7 +60,7 @@ def test_sample_writes_samples_and_recipe(tmp_path, capsys):
 
 def test_sample_takes_other_models_and_settings(tmp_path):
     out = tmp_path / "s.npz"
-    options = ("-n", 20, "--steps", 4, "--solver", "euler", "--start", "noise", "--interval", 0.1, 1, "--sigma-max", 3)
+    options = ("-n", 100, "--steps", 4, "--solver", "euler", "--start", "noise", "--interval", 0.1, 1, "--sigma-max", 3)
     guides = ("--guide", "exact/AB", "--guide", "A/8/128")
     assert run("sample", "--method", "mix", "--share", 0.3, "--main", "A/16/256", *guides, *options, "--out", out) == 0
     recipe = json.loads(str(np.load(out)["recipe"]))
@@ -64,13 +69,13 @@ def test_sample_takes_other_models_and_settings(tmp_path):
 
 
 def test_evaluate_prints_a_table_and_json(capsys):
-    assert run("evaluate", "-n", 200, "--method", "truncation", "--seed", 3) == 0
+    assert run("evaluate", "-n", 100, "--method", "truncation", "--seed", 3) == 0
     table = capsys.readouterr().out
-    assert "truncation, w = 1.4, n = 200, seed 3" in table
+    assert "truncation, w = 1.4, n = 100, seed 3" in table
     assert "outliers below the 0.1% quantile" in table
-    assert run("evaluate", "-n", 200, "--method", "truncation", "--seed", 3, "--json") == 0
+    assert run("evaluate", "-n", 100, "--method", "truncation", "--seed", 3, "--json") == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["n"], report["seed"], report["weight"]) == (200, 3, 1.4)
+    assert (report["n"], report["seed"], report["weight"]) == (100, 3, 1.4)
     for score in report["metrics"].values():
         assert set(score) == {"value", "error", "exact", "exact_error", "better"}
     value = report["metrics"]["branch_recall"]["value"]
@@ -78,7 +83,7 @@ def test_evaluate_prints_a_table_and_json(capsys):
 
 
 def test_evaluate_prints_what_is_measured_of_the_model(capsys):
-    models = "--main", "exact/A", "-n", 50, "--steps", 2, "--model-metrics"
+    models = *THREE, "-n", 100, "--steps", 2, "--model-metrics"
     assert run("evaluate", *models) == 0
     assert "median distance to the exact end point" in capsys.readouterr().out
     assert run("evaluate", *models, "--json") == 0
@@ -86,8 +91,22 @@ def test_evaluate_prints_what_is_measured_of_the_model(capsys):
     assert of_model["endpoint_distance"] == {"value": 0.0, "error": 0.0, "better": "lower"}
 
 
+def test_what_is_infinite_is_printed_and_null_in_json(capsys, monkeypatch):
+    monkeypatch.setattr(metrics, "Reference", lambda *_, **__: None)  # it takes long to prepare
+    monkeypatch.setattr(metrics, "evaluate", lambda *_, **__: {})
+    endless = dict.fromkeys(model_metrics.MODEL_METRICS, Estimate(math.inf, math.nan))
+    monkeypatch.setattr(model_metrics, "evaluate_model", lambda *_: endless)
+    command = "evaluate", "--main", "exact/A", "-n", 50, "--steps", 2, "--model-metrics"
+    assert run(*command) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("KL(")]
+    assert [line.split()[-3:] for line in lines] == [["inf", "0", "lower"]] * 2
+    assert run(*command, "--json") == 0
+    report = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert report["model_metrics"]["kl_of_truth"] == {"value": None, "error": None, "better": "lower"}
+
+
 def test_the_weight_may_be_a_curve(capsys):
-    models = "--method", "cfg", "--main", "exact/A", "--guide", "exact/AB", "-n", 100, "--solver", "euler"
+    models = *THREE, "--method", "cfg", "--guide", "exact/ABC", "-n", 100, "--solver", "euler"
     assert run("evaluate", *models, "-w", "0.01:1,0.1:3") == 0
     bent = capsys.readouterr().out
     assert "cfg, w = 1 at 0.01, 3 at 0.1, n = 100, seed 0" in bent
@@ -167,7 +186,7 @@ def test_a_drawing_is_learned_and_sampled_by_its_file(tmp_path, capsys):
     toydiff.save_drawing(drawing, toydiff.Drawing((stroke, toydiff.Stroke("B", 0.2, ((0.0, -0.6),)))))
     options = ("--distribution", drawing)
     assert run(*TRAIN, *options, "--classes", "A", "--steps", 3, "--out", model) == 0
-    options = (*options, "--main", model, "-n", 40, "--steps", 4)
+    options = (*options, "--main", model, "-n", 100, "--steps", 4)
     assert run("sample", *options, "--out", samples) == 0
     recipe = json.loads(str(np.load(samples)["recipe"]))
     assert toydiff.Drawing.from_json(recipe["distribution"]) == toydiff.load_drawing(drawing)
@@ -198,8 +217,8 @@ def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
     from toydiff import figures
 
     monkeypatch.setattr(figures, "SAMPLES", 64)
-    assert run("figures", "--only", "fig1", "--format", "png,svg", "--out", tmp_path) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"fig1.png", "fig1.svg"}
+    assert run("figures", "--only", "three-gaussians", "--format", "png,svg", "--out", tmp_path) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"three-gaussians.png", "three-gaussians.svg"}
 
 
 @pytest.mark.parametrize(
@@ -288,7 +307,7 @@ def test_an_earlier_checkpoint_is_not_lost(tmp_path, capsys):
 
 
 def test_samples_that_blow_up_are_not_written(tmp_path, capsys):
-    arguments = ("sample", "-n", 64, "--method", "truncation", "-w", 100, "--out", tmp_path / "x.npz")
+    arguments = ("sample", *THREE, "-n", 100, "--method", "truncation", "-w", 100, "--out", tmp_path / "x.npz")
     assert "became NaN or infinite on the way; lower the weight" in refused(capsys, *arguments)
     assert not list(tmp_path.iterdir())
 
@@ -302,7 +321,7 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path, cap
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
 def test_a_full_or_closed_stdout_is_one_line():
-    command = f"{sys.executable} -m toydiff evaluate --model-loss exact/A"
+    command = f"{sys.executable} -m toydiff evaluate --distribution three_gaussians --model-loss exact/A"
     for sink in ("> /dev/full", "| true"):
         process = subprocess.run(f"{command} {sink}", shell=True, capture_output=True, text=True, check=False)
         assert "Traceback" not in process.stderr
@@ -312,7 +331,7 @@ def test_a_full_or_closed_stdout_is_one_line():
 
 def test_odd_characters_do_not_break_an_old_terminal(tmp_path):
     process = subprocess.run(
-        [sys.executable, "-m", "toydiff", "evaluate", "--model-loss", "exact/A"],
+        [sys.executable, "-m", "toydiff", "evaluate", "--distribution", "three_gaussians", "--model-loss", "exact/A"],
         capture_output=True, text=True, check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
@@ -345,12 +364,12 @@ def test_unwritable_places_are_refused(tmp_path, capsys):
 
 def test_a_disk_that_fills_harms_nothing(tmp_path, capsys):
     out = tmp_path / "s.npz"
-    assert run("sample", "-n", 10, "--steps", 2, "--out", out) == 0
+    assert run("sample", *THREE, "-n", 10, "--steps", 2, "--out", out) == 0
     before = out.read_bytes()
     limited = (
         "import resource, signal, sys; from toydiff.cli import main;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
-        f"sys.exit(main(['sample', '-n', '5000', '--steps', '2', '--out', {str(out)!r}]))"
+        f"sys.exit(main(['sample', *{THREE}, '-n', '5000', '--steps', '2', '--out', {str(out)!r}]))"
     )
     process = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False)
     assert process.returncode == 2, process.stderr

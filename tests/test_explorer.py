@@ -12,6 +12,7 @@ from toydiff.explorer.compute import QUICK, Quality
 from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, with_classes, zoom
 from toydiff.plotting import FULL_VIEW, View
+from toydiff.zoo import is_network
 
 SMALL = Quality(300, 120, "adams2", tuple(normal_schedule(6)))
 
@@ -94,7 +95,9 @@ def test_zoom_keeps_the_point_under_the_pointer_and_pan_moves():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_models_are_those_of_the_method(method, tree):
-    models = compute.models_of(State(method=method, weight=2.0))
+    sizes = [name.split("/")[1:] for name in METHODS[method].guides if is_network(name)]
+    guide = ModelChoice(*map(int, sizes[0])) if sizes else ModelChoice()
+    models = compute.models_of(State(method=method, weight=2.0, guide=guide))
     expected = toydiff.guided_model(method, None if method == "unguided" else 2.0)
     np.testing.assert_allclose(models.guided.score([0.3, 0.3], 0.1), expected.score([0.3, 0.3], 0.1), rtol=1e-6)
     exact = State(method=method, main=ModelChoice(exact=True), guide=ModelChoice(exact=True))
@@ -103,6 +106,13 @@ def test_models_are_those_of_the_method(method, tree):
             compute.models_of(exact)
     else:
         assert isinstance(compute.models_of(exact).main, toydiff.GaussianMixture)
+
+
+def test_the_caption_names_an_exact_classifier():
+    state = State(method="classifier")
+    assert drawing.caption(state) == "Classifier, w = 3 · 64/4096"
+    assert drawing.caption(replace(state, guide=ModelChoice(exact=True))).endswith("+ exact classifier")
+    assert drawing.caption(with_classes(state, "rings", "A")).endswith("+ exact classifier")  # none is bundled
 
 
 def test_full_quality_is_the_papers_sampling():
@@ -203,7 +213,7 @@ def test_other_distributions_are_shown_with_exact_scores(renderer):
 
 
 def test_numbers_are_those_of_the_samples(reference):
-    state = State(points=2000)
+    state = State(points=1000)
     scores = compute.measure(state, Quality.full(state))
     assert set(scores) == set(compute.SHOWN_METRICS)
     samples = compute.trajectory(state, Quality.full(state)).samples
@@ -239,7 +249,7 @@ def test_copied_code_runs_as_pasted_and_makes_the_picture(tmp_path, monkeypatch,
     )
 
 
-def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten():
+def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten(nothing_ahead):
     """The race of a state with the end of the wait, at every attempt."""
     import threading
 

@@ -118,7 +118,7 @@ def test_what_is_no_number_is_refused_and_the_box_goes_back(listener, name, text
 
 
 @pytest.fixture
-def explorer():
+def explorer(nothing_ahead):
     explorer = Explorer(State(points=200))
     yield explorer
     explorer.close()
@@ -219,6 +219,10 @@ def test_what_a_method_does_not_use_is_switched_off(listener):
     assert listener.controls._rows["share"][0].layout.display == "none"
     listener.set("method", "truncation")
     assert disabled() == guide
+    listener.set("method", "classifier")
+    assert (disabled(), listener.shows("guide-exact")) == (guide - {"guide-exact"}, False)
+    listener.set("distribution", "rings")  # of which no classifier is bundled
+    assert (disabled(), listener.shows("guide-exact")) == (guide, True)
     listener.set("method", "unguided")
     assert disabled() == {"weight", "weight-box", *guide}
     assert listener.controls.curve.disabled

@@ -1,4 +1,5 @@
 import re
+from functools import cache
 
 import matplotlib as mpl
 import numpy as np
@@ -18,14 +19,22 @@ def ax():
     return Figure().subplots()
 
 
-@pytest.fixture
-def few_samples(monkeypatch):
-    monkeypatch.setattr(figures, "SAMPLES", 500)
-    monkeypatch.setattr(figures, "IMPLIED_GRID", 16)
+@pytest.fixture(scope="module")
+def draw(few_draws_throughout):
+    """Figures of few samples by name, each drawn once."""
+
+    @cache
+    def draw(name):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(figures, "SAMPLES", 500)
+            patch.setattr(figures, "IMPLIED_GRID", 16)
+            return FIGURES[name](0)
+
+    return draw
 
 
 def test_the_outline_holds_the_stated_share_of_the_class(tree):
-    v = plotting.compress(np.asarray(tree.log_density(tree.sample(0, 200_000))), plotting.peak_log_density(tree))
+    v = plotting.compress(np.asarray(tree.log_density(tree.sample(0, 40_000))), plotting.peak_log_density(tree))
     assert (v > plotting.OUTLINE_LEVEL).mean() == pytest.approx(0.9865, abs=0.003)
 
 
@@ -104,22 +113,27 @@ def test_axes_functions_use_the_current_axes_by_default(tree):
         pytest.param("fig2-autoguidance", 5, marks=pytest.mark.slow),
         ("fig9", 25),
         ("implied", 6),
-        ("methods", 6),
+        ("methods", len(toydiff.METHODS) + 1),
+        ("three-gaussians", 8),
     ],
 )
-def test_figures_are_written(name, panels, tmp_path, few_samples):
-    figure = FIGURES[name](0)
+def test_figures_are_drawn(name, panels, draw):
+    figure = draw(name)
     drawn = [ax for ax in figure.axes if ax.axison]
     assert len(drawn) == panels
     assert all(ax.collections for ax in drawn)
-    figures.save_figure(figure, tmp_path / f"{name}.png")
-    with Image.open(tmp_path / f"{name}.png") as image:
+    assert figure.get_size_inches()[0] == figures.WIDTH
+
+
+def test_figures_are_written(draw, tmp_path):
+    figures.save_figure(draw("three-gaussians"), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
         assert image.size[0] == pytest.approx(figures.WIDTH * 300, abs=2)
 
 
-def test_no_text_overlaps_or_is_clipped(few_samples):
-    for name in FIGURES:
-        figure = FIGURES[name](0)
+def test_no_text_overlaps_or_is_clipped(draw):
+    for name in set(FIGURES) - {"fig2-autoguidance"}:  # which has the texts of fig2
+        figure = draw(name)
         with mpl.rc_context(figures.STYLE):
             figure.draw_without_rendering()
         renderer = FigureCanvasAgg(figure).get_renderer()
@@ -134,15 +148,57 @@ def test_no_text_overlaps_or_is_clipped(few_samples):
             assert not any(box.overlaps(other) for other in boxes[i + 1 :]), name
 
 
-def test_numbers_under_the_panels_are_measured(few_samples):
-    texts = [text.get_text() for text in FIGURES["fig1"](0).axes[3].texts]  # truncation
+def test_numbers_under_the_panels_are_measured(draw):
+    texts = [text.get_text() for text in draw("fig1").axes[3].texts]  # truncation
     rate, coverage = (float(re.search(r"([\d.]+)%", text)[1]) for text in texts)
     assert rate < 1
     assert coverage < 20
 
 
-def test_vector_formats_are_vector_with_points_as_pixels(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "SAMPLES", 3000)
+def guided_class(weight, x, y):
+    """p_w of class A of the three Gaussians, unnormalised, in float64 from the formula: p_1 (p_1 / p_0)^(w - 1)."""
+    angles = np.pi / 2 + 2 * np.pi / 3 * np.arange(3)
+    a, b, c = (
+        np.exp(-((x - 0.375**0.5 * np.cos(t)) ** 2 + (y - 0.375**0.5 * np.sin(t)) ** 2) / (2 * 0.25**2)) for t in angles
+    )
+    return a * (3 * a / (a + b + c)) ** (weight - 1)
+
+
+@pytest.mark.parametrize("weight", [1, 8])
+def test_a_guided_class_is_normalised(weight):
+    model = toydiff.guide("cfg", *map(toydiff.three_gaussians, ("A", "ABC")), weight=weight)
+    points = plotting.grid(figures.CLASS_VIEW, 256)
+    density = np.exp(plotting.normalise(np.asarray(model.log_density(points)), figures.CLASS_VIEW))
+    axes = points[0, :, 0], points[:, 0, 1]
+    assert np.trapezoid(np.trapezoid(density, axes[0]), axes[1]) == pytest.approx(1, abs=1e-4)
+    wide = np.linspace(-3, 3, 601)
+    total = guided_class(weight, *np.meshgrid(wide, wide)).sum() * 0.01**2
+    np.testing.assert_allclose(density, guided_class(weight, *np.moveaxis(points, -1, 0)) / total, atol=1e-4)
+
+
+def test_the_places_of_the_classes_are_measured(draw):
+    """Those of p_w to both digits; the samples begin as the class and are pushed further than p_w."""
+    axes = draw("three-gaussians").axes
+    drawn = np.array([[float(text.get_text().split()[1]) for text in ax.texts] for ax in axes]).reshape(2, 4, 2)
+    x, y = np.meshgrid(*2 * [np.linspace(-3, 3, 601)])
+    for weight, (distance, spread) in zip((1, 2, 4, 8), drawn[0], strict=True):
+        p = guided_class(weight, x, y)
+        mean = (p * y).sum() / p.sum()
+        variance = (p * (x**2 + (y - mean) ** 2)).sum() / p.sum() / 2
+        assert (distance, spread) == pytest.approx((mean, np.sqrt(variance)), abs=0.0051)
+    np.testing.assert_allclose(drawn[1, 0], (0.61, 0.25), atol=0.06)
+    assert (np.diff(drawn[1], axis=0) * (1, -1) > 0).all()  # further and narrower with each weight
+    assert drawn[1, 2, 0] > 0.9
+
+
+def test_the_line_over_the_samples_holds_its_share():
+    """Of a round Gaussian, 90% lie within sqrt(-2 ln 0.1) standard deviations."""
+    log_density = plotting.normalise(-0.5 * (plotting.grid(View(0, 0, 6), 400) ** 2).sum(-1), View(0, 0, 6))
+    assert figures._level_holding(0.9, log_density) == pytest.approx(np.log(0.1) - np.log(2 * np.pi), abs=5e-3)
+
+
+def test_vector_formats_are_vector_with_points_as_pixels(tmp_path, few_draws, monkeypatch):
+    monkeypatch.setattr(figures, "SAMPLES", 4096)
     files = draw_figures(["fig1"], tmp_path, formats=["svg", "pdf"], progress=False)
     svg = (tmp_path / "fig1.svg").read_text()
     assert [path.name for path in files] == ["fig1.svg", "fig1.pdf"]
@@ -153,7 +209,8 @@ def test_vector_formats_are_vector_with_points_as_pixels(tmp_path, monkeypatch):
     assert max(path.stat().st_size for path in files) < 4e6
 
 
-def test_the_same_seed_gives_the_same_file(tmp_path, few_samples):
+def test_the_same_seed_gives_the_same_file(tmp_path, few_draws, monkeypatch):
+    monkeypatch.setattr(figures, "SAMPLES", 500)
     for folder in ("first", "second"):
         draw_figures(["fig1"], tmp_path / folder, formats=["png", "svg"], seed=3, progress=False)
     for name in ("fig1.png", "fig1.svg"):
@@ -202,5 +259,5 @@ def test_the_figures_settings_are_the_papers(monkeypatch):
     FIGURES["fig2"](0)
     FIGURES["fig9"](0)
     assert levels == [0.03] * 3 + [sigma for sigma in figures.NOISE_LEVELS for _ in range(5)]
-    paper = {name: row.weight for name, row in toydiff.METHODS.items()}
-    assert paper == {"unguided": 1.0, "cfg": 4.0, "truncation": 1.4, "autoguidance": 3.0, "mix": 3.0}
+    paper = {"unguided": 1.0, "cfg": 4.0, "truncation": 1.4, "autoguidance": 3.0}
+    assert paper == {name: toydiff.METHODS[name].weight for name in paper}

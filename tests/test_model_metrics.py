@@ -5,9 +5,20 @@ import toydiff
 from toydiff import InputError, evaluate_model
 from toydiff.model_metrics import MODEL_METRICS, ModelMetric
 
+ENDPOINT = {"endpoint_distance": MODEL_METRICS["endpoint_distance"]}
+
 
 def test_exact_scores_end_where_exact_scores_end(tiny_mixture):
-    assert evaluate_model(tiny_mixture, 0, 100)["endpoint_distance"] == (0.0, 0.0)
+    found = evaluate_model(tiny_mixture, 0, 100)
+    assert found["endpoint_distance"] == (0.0, 0.0)
+    for name in ("kl_of_samples", "kl_of_truth"):
+        assert abs(found[name].value) < 5 * found[name].error + 1e-3
+
+
+def test_divergences_stand_in_their_rows(tiny_mixture):
+    model = toydiff.guide("truncation", tiny_mixture, weight=1.2)
+    found, expected = evaluate_model(model, 3, 100), toydiff.divergences(model, 3, 100)
+    assert (*found["kl_of_samples"], *found["kl_of_truth"]) == expected
 
 
 def test_a_sharpened_gaussian_ends_where_it_can_be_computed():
@@ -17,14 +28,17 @@ def test_a_sharpened_gaussian_ends_where_it_can_be_computed():
     ratio = s / np.hypot(s, 5.0)
     start = np.linalg.norm(np.asarray(gaussian.sample(7, 200, 5.0)), axis=1)
     expected = np.median(start) * (ratio - ratio**w)
-    value, error = evaluate_model(toydiff.guide("truncation", gaussian, weight=w), 7, 200)["endpoint_distance"]
+    value, error = evaluate_model(toydiff.guide("truncation", gaussian, weight=w), 7, 200, metrics=ENDPOINT)[
+        "endpoint_distance"
+    ]
     assert value == pytest.approx(expected, rel=0.02)
     assert 0 < error < 0.2 * value
 
 
 def test_the_error_is_the_scatter_over_seeds(tiny_mixture):
     model = toydiff.guide("truncation", tiny_mixture, weight=1.5)
-    value, error = np.array([evaluate_model(model, seed, 200)["endpoint_distance"] for seed in range(40)]).T
+    measured = [evaluate_model(model, seed, 200, metrics=ENDPOINT)["endpoint_distance"] for seed in range(40)]
+    value, error = np.array(measured).T
     assert 1 / 1.5 < np.sqrt((error**2).mean()) / value.std(ddof=1) < 1.5
 
 

@@ -47,7 +47,8 @@ def test_modules_import_only_from_files_above_them():
     text = """
         checks compiled progress storage score_model mixture strokes datasets network denoiser
         perturbed guidance sampling likelihood ema recipe score_matching training model_file classifier zoo
-        distances scored metrics model_metrics setting sweep_table sweep plotting film figures sweep_figure
+        distances scored metrics model_metrics score_table setting sweep_table sweep plotting film figures sweep_figure
+        experiment comparison ablations degradations other_guides frontier report
         explorer.families explorer.state explorer.help explorer.scene explorer.compute explorer.probe explorer.drawing
         explorer.recording explorer.picture explorer.pad explorer.weight explorer.worker explorer.trainer
         explorer.controls explorer.lab_file explorer.views explorer.take_along explorer.draw_tab explorer.train_tab

@@ -25,8 +25,23 @@ def test_chance_is_a_function_of_point_and_noise_level(tiny_denoiser):
     worse = perturb(tiny_denoiser, "layer-noise", 0.3)
     np.testing.assert_array_equal(worse.score(x, 0.1), worse.score(x, 0.1))
     np.testing.assert_allclose(worse.score(x, 0.1)[::-1], worse.score(x[::-1], 0.1), rtol=1e-5)
-    keys = [key_at(jnp.array(p), jnp.array(s)) for p in ([0.0, 1.0], [1.0, 0.0], [0.0, 1.0000001]) for s in (0.1, 0.2)]
-    assert len({tuple(np.asarray(jax.random.key_data(key)).tolist()) for key in keys}) == 6
+    keys = [
+        key_at(jnp.array(p), jnp.float32(s), jnp.float32(amount))
+        for p in ([0.0, 1.0], [1.0, 0.0], [0.0, 1.0000001])
+        for s in (0.1, 0.2)
+        for amount in (0.1, 0.2)
+    ]
+    assert len({tuple(np.asarray(jax.random.key_data(key)).tolist()) for key in keys}) == 12
+
+
+def test_main_and_guide_draw_independently():
+    """Of one Gaussian the score is linear: the errors of two noisy inputs, each over its amount, are uncorrelated."""
+    gaussian = toydiff.GaussianMixture([1.0], [[0.0, 0.0]], [0.25 * np.eye(2)])
+    x = np.random.default_rng(2).normal(size=(4000, 2))
+    errors = [
+        np.asarray(perturb(gaussian, "input-noise", a).score(x, 0.5) - gaussian.score(x, 0.5)) for a in (0.1, 0.2)
+    ]
+    assert abs(np.corrcoef(errors[0].ravel(), errors[1].ravel())[0, 1]) < 0.06
 
 
 def test_input_noise_has_the_stated_size(tiny_mixture):

@@ -1,11 +1,11 @@
 """Sweeps: grids of settings, the table that grows, and its pictures."""
 
 import csv
+import itertools
 import json
 import math
 import signal
 from dataclasses import fields
-from functools import partial
 
 import numpy as np
 import pytest
@@ -17,16 +17,8 @@ from toydiff.sweep_figure import sweep_figure
 from toydiff.sweep_table import Sweep, pivot, save_sweep
 
 SMALL = {"main_width": [8], "main_steps": [512], "guide_width": [8], "guide_steps": [128], "steps": [4]}
+pytestmark = pytest.mark.usefixtures("few_draws")
 QUICK = ("outlier_rate_0.001", "branch_coverage")
-
-
-@pytest.fixture(autouse=True)
-def quick_reference(monkeypatch):
-    """Quantiles of few exact samples: the tests compare with the same ones."""
-    monkeypatch.setattr(sweep, "Reference", partial(metrics.Reference, n=4096))
-    sweep._reference.cache_clear()
-    yield
-    sweep._reference.cache_clear()
 
 
 def refused(capsys, *arguments):
@@ -48,6 +40,9 @@ def test_a_setting_is_the_papers_where_nothing_is_said():
     drawn = make_setting(distribution="letters", method="mix")
     assert (drawn.main, drawn.guides) == ("A/64/2048", ("AB/16/128", "A/16/128"))
     assert make_setting(classes="AB").guides == ("AB/32/512",)  # a bad version of what is sampled
+    assert make_setting(method="classifier", classes="B").guides == ("classifier/B",)
+    letters = make_setting(method="classifier", classes="B", distribution="letters")
+    assert letters.guides == ("exact-classifier/B",)
 
 
 def test_names_say_seed_and_average_only_where_they_are_not_the_bundled_ones():
@@ -60,6 +55,8 @@ def test_what_a_method_does_not_take_makes_no_other_setting():
     grid = {"method": ["unguided", "truncation", "cfg"], "weight": [1.0, 2.0], "guide_width": [8, 16]}
     by_method = [setting.method for setting in settings_of(grid)]
     assert [by_method.count(method) for method in grid["method"]] == [1, 2, 4]
+    shares = [setting.method for setting in settings_of({"method": ["cfg", "mix"], "share": [0.1, 0.5, 0.9]})]
+    assert (shares.count("cfg"), shares.count("mix")) == (1, 3)
 
 
 def test_words_become_lists_and_ranges_with_their_ends():
@@ -84,6 +81,17 @@ def test_words_become_lists_and_ranges_with_their_ends():
         (["weight=1:2:0"], "its steps must lead from start to stop"),
         (["weight=2:1:0.5"], "its steps must lead from start to stop"),
         (["weight=0:1:1e-9"], "fewer than 10,000"),
+        (["weight=1e308:-1e308:1e-300"], "it must be START:STOP:STEP, three numbers of at most 1e+15"),
+        (["weight=0:1:1e-320"], "fewer than 10,000"),
+        ([f"seed=0:{'9' * 400}:1"], "it must be START:STOP:STEP"),
+        (["weight=0:1:0.001", "seed=0:999:1"], "the grid has more than 1,000,000 combinations"),
+        (["method=classifier", "classes=AB"], "unknown class of the classifier 'AB'; there are A, B"),
+        (["distribution=cloud.json"], "a drawing, which has no bundled networks; there are fractal_tree"),
+        (["weight=1,2", "--plot", "a.gif"], "unknown format 'gif'; there are"),
+        (["weight=1,2", "--plot", "a.png", "--metric", "beauty"], "unknown metric 'beauty'; there are outlier"),
+        (["weight=1,2", "--plot", "a.png", "--metric", "branch_recall"], "unknown metric 'branch_recall'; there are"),
+        (["weight=1,2", "--plot", "a.png", "--x", "bogus"], "unknown axis x 'bogus'"),
+        (["weight=1,2", "--plot", "a.png", "--x", "method"], "unknown axis x of a curve 'method'"),
         (["weight=two"], "weight is 'two'; it must be a number"),
         (["weight=-1"], "weight is -1; it must be a number, at least 0"),
         (["guide_width=8.5"], "guide_width is 8.5; it must be a whole number"),
@@ -96,23 +104,31 @@ def test_words_become_lists_and_ranges_with_their_ends():
 )
 def test_grids_that_cannot_be_are_refused_before_any_work(capsys, tmp_path, monkeypatch, words, message):
     monkeypatch.setattr(sweep, "_sample_together", None)
+    monkeypatch.chdir(tmp_path)
+    stroke = toydiff.Stroke("A", 0.1, ((0, 0), (1, 1)))
+    toydiff.save_drawing("cloud.json", toydiff.Drawing((stroke,)))
     out = tmp_path / "sweep.csv"
     assert message in refused(capsys, *words, "--out", out)
     assert not out.exists()
 
 
 def test_axes_are_lists():
-    for wrong in ("cfg", 3):
+    for wrong in ("cfg", 3, np.array(3.0)):
         with pytest.raises(InputError, match="it must be a list of values"):
             run_sweep({"method": wrong})
+    with pytest.raises(InputError, match="it must be a dictionary from axes to lists of values"):
+        settings_of(["weight"])
+    with pytest.raises(InputError, match="more than 1,000,000 combinations"):
+        settings_of({"seed": itertools.count()})
+    assert settings_of({"weight": (w for w in (1, 2))}) == settings_of({"weight": np.array([1, 2])})
 
 
 def test_a_cell_is_what_sample_and_evaluate_give():
-    grid = SMALL | {"method": ["unguided", "cfg"], "weight": [1.0, 2.5], "hi": [0.5, math.inf], "seed": [0, 3]}
+    grid = SMALL | {"method": ["cfg"], "weight": [1.0, 2.5], "hi": [0.5, math.inf], "seed": [0, 3]}
     table = run_sweep(grid, n=40, metrics=QUICK)
-    assert len(table.rows) == 2 + 8
+    assert len(table.rows) == 8
     table.rows.update(run_sweep(SMALL | {"method": ["unguided"], "solver": ["euler"]}, n=40, metrics=QUICK).rows)
-    reference = metrics.Reference(toydiff.fractal_tree("A"), n=4096)
+    reference = metrics.Reference(toydiff.fractal_tree("A"))
     for setting, row in table.rows.items():
         interval = setting.lo, setting.hi
         model = toydiff.guided_model(
@@ -156,6 +172,8 @@ def test_the_table_is_tidy_and_comes_back(tmp_path):
     assert {row["hi"] for row in rows} == {"inf"}
     assert float(rows[2]["weight"]) == 1 / 3
     assert load_sweep(out) == table
+    out.write_bytes(b"\xef\xbb\xbf" + out.read_bytes())  # as a spreadsheet may save it
+    assert load_sweep(out) == table
 
 
 def test_only_what_is_missing_is_measured(tmp_path, monkeypatch):
@@ -178,6 +196,8 @@ def test_a_table_of_another_kind_is_not_overwritten(tmp_path, capsys):
     grid = SMALL | {"method": ["unguided"]}
     run_sweep(grid, n=40, metrics=QUICK, out=out)
     good = out.read_bytes()
+    header, _, row = good.splitlines(keepends=True)
+    header = header.strip()
     for options, message in [
         ({"n": 41}, "has n 40, not 41; sweep into another file"),
         ({"metrics": QUICK[:1]}, "has metrics outlier_rate_0.001, branch_coverage, not outlier_rate_0.001;"),
@@ -190,8 +210,16 @@ def test_a_table_of_another_kind_is_not_overwritten(tmp_path, capsys):
         (b'"sweep"', b'"drawing"', "it is a 'drawing'; a sweep is wanted"),
         (b"# {", b"", "it is not a sweep"),
         (b'"n": 40', b'"m": 40', "has lost n, metrics or version"),
+        *((b'"n": 40', b'"n": ' + n, "it must be a whole number") for n in (b"Infinity", b"1e999", b"-3", b"4.7")),
+        (b'"branch_coverage"]', b'"outlier_rate_0.001"]', "they must be a list of different names"),
+        (header[header.index(b"[") :], b"[]}", "they must be a list of different names"),
+        (header[header.index(b"[") :], b'"share"}', "they must be a list of different names"),
+        (header[header.index(b"[") :], b"[[1]]}", "they must be a list of different names"),
         (b"share", b"fair", "its columns are not those"),
-        (good[-20:], b"", "line 3 has"),
+        (b"unguided", b"u" * 140_000, "its table cannot be read (field larger than field limit (131072))"),
+        (b"unguided,", b"", "line 3 has 20 cells, not 21"),
+        (row, row + row, "line 4 has the setting of line 3 again; take one of them out"),
+        (good[-5:], b"", "its last line is cut off; take it out to go on"),
         (b"unguided", b"magic", "line 3: unknown method 'magic'"),
     ]:
         bad = good.replace(old, new, 1)
@@ -207,10 +235,13 @@ def test_a_table_of_another_kind_is_not_overwritten(tmp_path, capsys):
     ("options", "message"),
     [
         ({"n": 0}, "n is 0"),
-        ({"metrics": []}, "metrics are .*; they must be a list of one or more of outlier_rate"),
-        ({"metrics": "branch_coverage"}, "they must be a list"),
+        ({"metrics": []}, "the list of metrics is empty; it must have one or more of outlier_rate"),
+        ({"metrics": (name for name in ["beauty"])}, "unknown metric 'beauty'; there are"),
+        ({"metrics": "branch_coverage"}, "the list of metrics is 'branch_coverage'; it must be a list"),
+        ({"metrics": 5}, "the list of metrics is 5; it must be a list"),
         ({"metrics": ["beauty"]}, "unknown metric 'beauty'; there are"),
-        ({"out": "sweep.txt"}, "it must end in .csv"),
+        ({"out": "sweep.txt"}, "it must be a path that ends in .csv"),
+        ({"out": 5}, "the table's file is 5; it must be a path"),
     ],
 )
 def test_bad_options_are_refused(options, message):

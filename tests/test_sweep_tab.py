@@ -45,7 +45,7 @@ def cell_buttons(explorer):
 def test_a_cell_of_a_sweep_shows_its_setting(explorer, tmp_path):
     grid = {"method": ["cfg", "mix"], "weight": [2.0, 4.0], "guide_width": [8, 16], "main_width": [32], "seed": [7, 8]}
     open_sweep(explorer, tmp_path, **grid, hi=[0.5], share=[0.25], guide_steps=[1024])
-    assert explorer.sweep.x.options == ("method", "weight", "guide_width", "seed")
+    assert explorer.sweep.x.options == ("method", "weight", "share", "guide_width", "seed")  # cfg has no share
     explorer.sweep.x.value, explorer.sweep.y.value = "weight", "guide_width"
     buttons = cell_buttons(explorer)
     assert [button.description for button in buttons] == [".2", ".4", ".2", ".4"]
@@ -53,14 +53,28 @@ def test_a_cell_of_a_sweep_shows_its_setting(explorer, tmp_path):
     assert "method=cfg, weight=4, lo=0, hi=0.5" in buttons[1].tooltip
     buttons[1].click()  # the upper row: guides of width 16
     state = explorer.state
-    assert (state.method, state.weight, state.share, state.seed, state.interval) == ("cfg", 4.0, 0.25, 7, (0.0, 0.5))
+    assert (state.method, state.weight, state.share, state.seed, state.interval) == ("cfg", 4.0, 0.5, 7, (0.0, 0.5))
     assert (state.main, state.guide) == (ModelChoice(32, 4096), ModelChoice(16, 1024))
     assert state.points == 100
-    assert "One of the 4 settings of this cell: method=cfg, seed=7" in explorer.message.value
-    explorer.sweep.y.value = None
+    assert "One of the 4 settings of this cell: method=cfg, share=0.5, seed=7" in explorer.message.value
+    explorer.sweep.y.value = ""
     assert len(cell_buttons(explorer)) == 2
+    explorer.sweep.y.value = "method"
+    cell_buttons(explorer)[0].click()  # the upper row: the mix
+    assert (explorer.state.method, explorer.state.share) == ("mix", 0.25)
     explorer.sweep.y.value = "weight"
     assert "both axes are weight" in explorer.message.value
+    assert not explorer.sweep.cells.children
+
+
+def test_the_classifier_of_a_cell_is_the_bundled_one(explorer, tmp_path):
+    explorer.set(State(points=100, guide=ModelChoice(exact=True)))
+    open_sweep(explorer, tmp_path, method=["classifier"], distribution=["fractal_tree", "rings"])
+    guides = {}
+    for button in cell_buttons(explorer):
+        button.click()
+        guides[explorer.state.distribution] = explorer.state.guide
+    assert guides == {"fractal_tree": ModelChoice(32, 512), "rings": ModelChoice(16, 128)}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from toydiff.training import train
 
 
 @pytest.fixture(scope="module")
-def explorer():
+def explorer(few_draws_throughout, nothing_ahead):
     explorer = Explorer(State(points=100))
     yield explorer
     explorer.close()

@@ -20,7 +20,7 @@ def fit(recipe=SMALL, steps=4, **options):
 
 
 def batch_of(recipe, key):
-    return score_matching.draw_batch(recipe, recipe.mixtures(), key)
+    return jax.jit(partial(score_matching.draw_batch, recipe))(recipe.mixtures(), key)
 
 
 def test_gamma_is_the_papers():
@@ -46,8 +46,8 @@ def test_fast_gradient_equals_plain_autodiff(recipe, key):
         score = jax.vmap(jax.grad(partial(energy, architecture, params)), axes)(batch.x, batch.sigma, batch.label)
         return (batch.sigma**2 * ((score - batch.score) ** 2).mean(-1)).mean()
 
-    loss, gradient = score_matching.loss_and_gradient(architecture, params, batch)
-    plain, plain_gradient = jax.value_and_grad(plain_loss)(params)
+    loss, gradient = jax.jit(partial(score_matching.loss_and_gradient, architecture))(params, batch)
+    plain, plain_gradient = jax.jit(jax.value_and_grad(plain_loss))(params)
     assert float(loss) == pytest.approx(float(plain), rel=1e-5)
     for fast, slow in zip(jax.tree.leaves(gradient), jax.tree.leaves(plain_gradient), strict=True):
         np.testing.assert_allclose(fast, slow, rtol=1e-3, atol=1e-5 * float(jnp.abs(slow).max()) + 1e-7)
@@ -223,7 +223,7 @@ def test_bad_recipes_are_refused(field, words):
         Recipe(**field)
 
 
-def test_bad_training_requests_are_refused(tmp_path):
+def test_bad_training_requests_are_refused(few_draws, tmp_path):
     with pytest.raises(InputError, match="steps is 0"):
         fit(steps=0)
     with pytest.raises(InputError, match="snapshots is 9"):
@@ -252,7 +252,7 @@ def test_architectures_of_a_labelled_recipe_take_labels():
     assert replace(SMALL, classes="AB", labelled=True).architectures == (Architecture(8, 4, 2),)
 
 
-def test_a_recipe_of_numpy_numbers_is_the_same_recipe(tmp_path):
+def test_a_recipe_of_numpy_numbers_is_the_same_recipe(few_draws, tmp_path):
     recipe = Recipe(widths=[np.int64(4)], batch=np.int32(16), seed=np.uint8(0), labelled=np.bool_(False))
     assert recipe == Recipe(widths=(4,), batch=16)
     assert hash(recipe) == hash(Recipe(widths=(4,), batch=16))
@@ -277,19 +277,20 @@ def test_the_training_step_is_the_blueprints():
         return p / (1e-4 + jnp.linalg.norm(p, axis=1, keepdims=True) / np.sqrt(p.shape[1])) if p.ndim == 2 else p
 
     recipe = replace(SMALL, decay_start=2)
-    architecture, mixtures = recipe.architectures[0], recipe.mixtures()
+    architecture = recipe.architectures[0]
     key_init, key_data = jax.random.split(jax.random.key(0))
     params = init_params(architecture, jax.random.fold_in(key_init, architecture.width))
     moment, square = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
+
+    @jax.jit
+    @jax.grad
+    def gradient_of(params, batch):
+        score = jax.vmap(jax.grad(partial(energy, architecture, params)))(batch.x, batch.sigma)
+        return (batch.sigma**2 * ((score - batch.score) ** 2).mean(-1)).mean()
+
     for t in range(1, 6):
         params = jax.tree.map(normalised, params)
-        batch = score_matching.draw_batch(recipe, mixtures, jax.random.fold_in(key_data, t - 1))
-
-        def loss(params, batch=batch):
-            score = jax.vmap(jax.grad(partial(energy, architecture, params)))(batch.x, batch.sigma)
-            return (batch.sigma**2 * ((score - batch.score) ** 2).mean(-1)).mean()
-
-        gradient = jax.grad(loss)(params)
+        gradient = gradient_of(params, batch_of(recipe, jax.random.fold_in(key_data, t - 1)))
         moment = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, moment, gradient)
         square = jax.tree.map(lambda v, g: 0.99 * v + 0.01 * g**2, square, gradient)
         rate = 0.01 / np.sqrt(max(t / 2, 1))

@@ -69,6 +69,11 @@ class Classifier(ScoreModel):
     distribution: datasets.Source = field(default="fractal_tree", metadata={"static": True})
     given: str = field(default="A", metadata={"static": True})
 
+    @property
+    def classifies(self) -> bool:
+        """True: it is no density of x."""
+        return True
+
     def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """log p(c | x; sigma) at one point x [2] and one noise level sigma []."""
         every = datasets.all_classes(self.distribution)
@@ -111,7 +116,8 @@ def train_classifier(
     count("steps", steps, 1, 1_000_000)
     whole = datasets.distribution(distribution, every)
     exact = tuple(exact_classifier(distribution, name) for name in every)
-    mass = tuple(_mass(whole, ratio.main) for ratio in exact)
+    sizes = np.cumsum([ratio.main.truth().weights.size for ratio in exact])[:-1]  # the classes follow one another
+    mass = tuple(float(part.sum()) for part in np.split(np.asarray(whole.weights), sizes))
     key_init, key = jax.random.split(as_key(seed))
     params = nnx.to_pure_dict(nnx.state(ClassifierNetwork(len(every), rngs=nnx.Rngs(params=key_init)), nnx.Param))
     state = params, _OPTIMIZER.init(params)
@@ -121,11 +127,6 @@ def train_classifier(
             state = _run_steps(whole, (exact, mass), key, state, (jnp.asarray(start), jnp.asarray(start + run)))
             bar.update(run)
     return state[0]
-
-
-def _mass(whole: GaussianMixture, part: ScoreModel) -> float:
-    ours = np.isin(np.asarray(whole.means)[:, 0], np.asarray(part.truth().means)[:, 0])
-    return float(np.asarray(whole.weights, float)[ours].sum())
 
 
 _State = tuple[Params, Any]

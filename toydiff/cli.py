@@ -3,7 +3,6 @@
 import argparse
 import io
 import json
-import math
 import os
 import sys
 import time
@@ -189,6 +188,7 @@ def _sample(arguments: Sequence[str]) -> int:
 
 def _evaluate(arguments: Sequence[str]) -> int:
     from toydiff.checks import InputError
+    from toydiff.score_table import finite
 
     parser = _parser("evaluate")
     add_sampling_options(parser)
@@ -211,18 +211,18 @@ def _evaluate(arguments: Sequence[str]) -> int:
         if given_options(parser, options) - {"model_loss", "distribution", "json"}:
             raise InputError("--model-loss takes names of models, --distribution and --json only")
         report, lines = _report_loss(options)
-    print(json.dumps(report, indent=2) if options.json else "\n".join(lines))
+    print(json.dumps(finite(report), indent=2) if options.json else "\n".join(lines))
     return 0
 
 
 def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from toydiff import datasets, metrics, model_metrics
-    from toydiff.scored import Reference
+    from toydiff.score_table import score_lines
 
     model, samples, recipe = _draw_samples(options)
     source = datasets.source_from_json(recipe["distribution"])
     whole = datasets.distribution(source, datasets.all_classes(source))
-    scores = metrics.evaluate(samples, Reference(model.truth(), whole=whole), seed=options.seed)
+    scores = metrics.evaluate(samples, metrics.Reference(model.truth(), whole=whole), seed=options.seed)
     of_model = model_metrics.evaluate_model(model, options.seed, options.n) if options.model_metrics else {}
     rows, model_rows = metrics.METRICS, model_metrics.MODEL_METRICS
     report = {
@@ -237,23 +237,7 @@ def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[s
     weight = recipe["weight"]
     shown = f"{weight:g}" if isinstance(weight, float) else ", ".join(f"{w:g} at {s:g}" for s, w in weight.items())
     lines = [f"{options.method}, w = {shown}, n = {options.n:,}, seed {options.seed}"]
-    lines += [f"{'':40}{'samples':>22}{'exact samples':>24}  better"]
-    lines += [
-        f"{rows[name].title:40}{_with_error(s.value, s.error):>22}{_with_error(s.exact, s.exact_error):>24}"
-        f"  {rows[name].better}"
-        for name, s in scores.items()
-    ]
-    lines += [
-        f"{model_rows[name].title:40}{_with_error(*estimate):>22}{'0':>24}  {model_rows[name].better}"
-        for name, estimate in of_model.items()
-    ]
-    return report, lines
-
-
-def _with_error(value: float, error: float) -> str:
-    """A number and its standard error, both to the second digit of the error."""
-    digits = min(max(1 - math.floor(math.log10(error)), 0), 8) if error > 0 else 4
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    return report, lines + score_lines(scores, of_model)
 
 
 def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -280,6 +264,7 @@ def _sweep(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if (options.table is None) == (options.out is None):
         raise InputError("give --out and a grid to measure it, or --from to draw a table that there is")
+    picture = {name: getattr(options, name) for name in ("metric", "x", "y", "by")}
     if options.plot is not None:
         storage.check_writable(options.plot)
     if options.table is not None:
@@ -289,14 +274,15 @@ def _sweep(arguments: Sequence[str]) -> int:
     else:
         names = tuple(metrics.METRICS) if options.metrics == ["all"] else options.metrics
         grid = setting.parse_grid(options.grid)
+        if options.plot is not None:
+            sweep_figure.check_picture(options.plot, setting.settings_of(grid), names, **picture)
         table = sweep.run_sweep(grid, n=options.n, metrics=names, out=options.out, progress=not options.quiet)
         if table.interrupted:
             print(f"toydiff sweep: stopped; the same command goes on from {options.out}", file=sys.stderr)
             return 130
         print(f"{options.out} has {len(table.rows):,} settings, {table.n:,} samples each")
     if options.plot is not None:
-        axes = {"x": options.x, "y": options.y, "by": options.by}
-        sweep_figure.draw_sweep(options.plot, table, metric=options.metric, **axes)
+        sweep_figure.draw_sweep(options.plot, table, **picture)
         print(f"wrote {options.plot}")
     return 0
 
@@ -312,6 +298,22 @@ def _figures(arguments: Sequence[str]) -> int:
     add("--seed", type=int, default=0, help="of the noise")
     options = parser.parse_args(arguments)
     for path in figures.draw_figures(options.only, options.out, formats=options.format, seed=options.seed):
+        print(f"wrote {path}")
+    return 0
+
+
+def _report(arguments: Sequence[str]) -> int:
+    from toydiff import report
+    from toydiff.checks import InputError
+
+    parser = _parser("report")
+    add = parser.add_argument
+    add("--only", type=comma_separated(str), default=list(report.SECTIONS), help="some of them, comma-separated")
+    add("--out", type=Path, help="folder of RESULTS.md; its pictures come into results/ there (default: figures)")
+    options = parser.parse_args(arguments)
+    if options.out is None and given_options(parser, options):
+        raise InputError("--only makes a page of a part: name another folder for it with --out")
+    for path in report.write_report(options.out or Path("figures"), options.only):
         print(f"wrote {path}")
     return 0
 
@@ -340,6 +342,7 @@ COMMANDS: dict[str, Command] = {
     "sample": Command(_sample, "Sample a guided model and write the points."),
     "evaluate": Command(_evaluate, "Measure samples, or the loss of models, against the exact distribution."),
     "sweep": Command(_sweep, "Measure all combinations of settings, and draw the table."),
+    "report": Command(_report, "Measure what the paper says, and write the page of results."),
     "train": Command(_train, "Train denoisers by score matching."),
 }
 

@@ -17,7 +17,7 @@ from toydiff.checks import choice, count
 from toydiff.guidance import METHODS, Ratio, guide
 from toydiff.likelihood import log_likelihood
 from toydiff.mixture import GaussianMixture
-from toydiff.plotting import CLASS, FULL_VIEW, GUIDE, MAIN, OTHER, RATIO, ZOOM_VIEW, Hue
+from toydiff.plotting import CLASS, FULL_VIEW, GUIDE, MAIN, OTHER, RATIO, THIRD, ZOOM_VIEW, Hue
 from toydiff.progress import progress_bar
 from toydiff.sampling import sample
 from toydiff.score_model import ScoreModel
@@ -50,6 +50,15 @@ IMPLIED_GRID = 128
 """Points on each axis of the grid on which the sampled density is integrated."""
 THREE_VIEW = plotting.View(0.0, 0.7, 1.0)
 
+CLASS_WEIGHTS = (1, 2, 4, 8)
+CLASS_HUES = {"A": CLASS, "B": MAIN, "C": THIRD}
+CLASS_VIEW = plotting.View(0.0, 0.25, 1.65)
+"""Holds all but 2e-5 of each guided class, so that its density can be normalised on it."""
+CLASS_DEPTH = 1.5
+"""Down to this v, from the highest peak of all panels, a class is coloured; further, neighbours would overlap."""
+HELD = 0.9
+"""Share of the guided density within the line over its samples."""
+
 
 def _figure(height: float, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02, compress=True)
@@ -75,10 +84,15 @@ def _draw_samples(ax: Axes, x: np.ndarray, hue: Hue, reference: metrics.Referenc
     outlier = metrics.outliers(samples, 0.001)
     plotting.plot_samples(x[~outlier], color=hue.dark, size=0.25, ax=ax)
     plotting.plot_samples(x[outlier], color=plotting.OUTLIER, size=0.9, ax=ax)
-    ax.set_xlabel(" ", fontsize=6.5, labelpad=2)  # keeps the room for the two below
+    left, right = f"outliers {outlier.mean():.1%}", f"branches {metrics.branch_coverage(samples):.0%}"
+    _write_below(ax, left, right, plotting.OUTLIER, hue.dark)
+
+
+def _write_below(ax: Axes, left: str, right: str, left_color: str = "black", right_color: str = "black") -> None:
+    ax.set_xlabel(" ", fontsize=6.5, labelpad=2)  # keeps the room for the two
     below: Any = {"transform": ax.transAxes, "fontsize": 6.5, "va": "top"}
-    ax.text(0.01, -0.03, f"outliers {outlier.mean():.1%}", ha="left", color=plotting.OUTLIER, **below)
-    ax.text(0.99, -0.03, f"branches {metrics.branch_coverage(samples):.0%}", ha="right", color=hue.dark, **below)
+    ax.text(0.01, -0.03, left, ha="left", color=left_color, **below)
+    ax.text(0.99, -0.03, right, ha="right", color=right_color, **below)
 
 
 def _method_panels(axes: Iterable[Axes], methods: Iterable[str], seed: int, main: ScoreModel) -> None:
@@ -218,6 +232,75 @@ def implied(seed: int = 0) -> Figure:
     return figure
 
 
+@mpl.rc_context(STYLE)
+def three_gaussians(seed: int = 0) -> Figure:
+    """Three classes at the data, each guided by exact scores: the normalised p_w above, the ODE's samples below.
+
+    The row above follows Figure 2 of Ho & Salimans 2022 (arXiv 2207.12598), whose weight is w - 1.
+    """
+    figure, axes = _figure(4.16, 2, len(CLASS_WEIGHTS))
+    points = plotting.grid(CLASS_VIEW, 256)
+    columns = [_guided_classes(weight) for weight in CLASS_WEIGHTS]
+    densities = [
+        {name: plotting.normalise(np.asarray(m.log_density(points), float), CLASS_VIEW) for name, m in models.items()}
+        for models in columns
+    ]
+    peak = max(log_density.max() for classes in densities for log_density in classes.values())
+    for i, (weight, models, classes) in enumerate(zip(CLASS_WEIGHTS, columns, densities, strict=True)):
+        samples = {name: np.asarray(sample(m, seed, SAMPLES // 4, path=False).samples) for name, m in models.items()}
+        for ax, letter, what in zip(axes[:, i], ("abcd"[i], "efgh"[i]), ("$p_w$", "samples"), strict=True):
+            ax.set_title(f"({letter}) {what}, w = {weight}")
+        _draw_class_densities(axes[0, i], classes, peak)
+        _draw_class_samples(axes[1, i], samples, classes)
+    return figure
+
+
+def _guided_classes(weight: float) -> dict[str, ScoreModel]:
+    """Each class with its exact scores, guided away from all three."""
+    everything = datasets.three_gaussians("ABC")
+    return {name: guide("cfg", datasets.three_gaussians(name), everything, weight=weight) for name in CLASS_HUES}
+
+
+def _draw_class_densities(ax: Axes, classes: dict[str, np.ndarray], peak: float) -> None:
+    """Normalised log densities on the grid, as areas; one shade is one density in every panel."""
+    points = plotting.grid(CLASS_VIEW, len(classes["A"])).reshape(-1, 2)
+    style: Any = {"view": CLASS_VIEW, "depth": CLASS_DEPTH, "levels": 6, "ax": ax}
+    for name, log_density in classes.items():
+        plotting.plot_log_density(log_density, peak, hue=CLASS_HUES[name], **style)
+    _write_place(ax, [_distance_and_spread(points, np.exp(each).ravel()) for each in classes.values()])
+
+
+def _draw_class_samples(ax: Axes, samples: dict[str, np.ndarray], classes: dict[str, np.ndarray]) -> None:
+    """Samples, each class under the line that holds most of its p_w."""
+    x, y = np.moveaxis(plotting.grid(CLASS_VIEW, len(classes["A"])), -1, 0)
+    style: Any = {"linewidths": 0.8, "linestyles": "solid", "zorder": 4}
+    for name, log_density in classes.items():
+        hue = CLASS_HUES[name]
+        plotting.plot_samples(samples[name], color=hue.strong, size=0.3, view=CLASS_VIEW, ax=ax)
+        ax.contour(x, y, log_density, [_level_holding(HELD, log_density)], colors=hue.dark, **style)
+    _write_place(ax, [_distance_and_spread(each) for each in samples.values()])
+
+
+def _level_holding(share: float, log_density: np.ndarray) -> float:
+    """The log density that is exceeded on this share of the whole, of values on a grid."""
+    falling = np.sort(log_density, axis=None)[::-1]
+    held = np.cumsum(np.exp(falling))
+    return float(falling[np.searchsorted(held, share * held[-1])])
+
+
+def _distance_and_spread(x: np.ndarray, share: np.ndarray | None = None) -> tuple[float, float]:
+    """How far the mean of points [n, 2] lies from the origin, and their standard deviation on an axis."""
+    mean = np.average(x, 0, share)
+    return float(np.hypot(*mean)), float(np.sqrt(np.average((x - mean) ** 2, 0, share).mean()))
+
+
+def _write_place(ax: Axes, classes: list[tuple[float, float]]) -> None:
+    """Mean over the classes, and a cross at the origin, from which the distance is taken."""
+    ax.plot(0, 0, "+", color=OTHER.dark, markersize=4, markeredgewidth=0.6, zorder=5)
+    distance, spread = np.mean(classes, 0)
+    _write_below(ax, f"distance {distance:.2f}", f"spread {spread:.2f}")
+
+
 FIGURES: dict[str, Callable[[int], Figure]] = {
     "fig1": fig1,
     "fig2": fig2,
@@ -225,6 +308,7 @@ FIGURES: dict[str, Callable[[int], Figure]] = {
     "fig9": fig9,
     "implied": implied,
     "methods": methods,
+    "three-gaussians": three_gaussians,
 }
 FORMATS = ("png", "pdf", "svg")
 

@@ -55,6 +55,11 @@ class Ratio(ScoreModel):
     guide: ScoreModel
 
     @property
+    def classifies(self) -> bool:
+        """True: p_1 over the density of all classes is a classifier by Bayes."""
+        return True
+
+    @property
     def block(self) -> int:
         """The smaller block of its models."""
         return min(self.main.block, self.guide.block)
@@ -179,6 +184,17 @@ def flat_guide(
     return (Flat(),), (weight,)
 
 
+def sharp_guide(
+    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
+) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
+    """Autoguidance, and all scores times 1 + (w - 1) / 8: what the two models agree on is sharpened too.
+
+    At low noise levels only, such as (0.003, 0.04], where points no longer change their branch: there it leaves fewer
+    outliers than either alone with as many branches kept.
+    """
+    return (*guides, Flat()), (weight, 1 + (weight - 1) / 8)
+
+
 def two_guides(
     main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
 ) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
@@ -240,6 +256,7 @@ METHODS: dict[str, Method] = {
     "autoguidance": Method(one_guide, "Autoguidance", "Autoguidance", ("A/32/512",), 3.0),
     "mix": Method(two_guides, "CFG and autoguidance mixed", "CFG + autoguidance", ("AB/32/512", "A/32/512"), 3.0),
     "self-guidance": Method(self_guide, "Perturbed self-guidance", "Self-guidance", (), 2.0),
+    "sharpened": Method(sharp_guide, "Autoguidance, sharpened", "Sharpened", ("A/64/1024",), 3.0),
     "classifier": Method(bayes_guide, "Classifier guidance", "Classifier", ("classifier/A",), 4.0),
 }
 
@@ -272,6 +289,10 @@ def guide(
         check_model(model)
     if len(guides) != len(row.guides):
         raise InputError(f"method {method!r} got {len(guides)} guide models; it takes {len(row.guides)}")
+    wanted = [name.startswith("classifier/") for name in row.guides]
+    if main.classifies or [model.classifies for model in guides] != wanted:
+        kind = "a classifier, such as classifier/A" if any(wanted) else "no classifier"
+        raise InputError(f"method {method!r} takes {kind} as its guide, and none as its main model")
     curve = _curve(row.weight if weight is None else weight)
     if method == "unguided" and weight is not None and not _is_one(curve):
         raise InputError(f"weight is {weight}; without guidance it can only be 1")

@@ -8,6 +8,7 @@ import numpy as np
 
 from toydiff.checks import InputError, count
 from toydiff.distances import Estimate
+from toydiff.likelihood import DIVERGENCE_SIGMA, divergences
 from toydiff.mixture import Seed, as_key
 from toydiff.sampling import SIGMA_MAX, sample, starting_points
 from toydiff.score_model import ScoreModel, check_model
@@ -43,6 +44,18 @@ def endpoint_distance(model: ScoreModel, seed: Seed, n: int) -> Estimate:
 
 MODEL_METRICS: dict[str, ModelMetric] = {
     "endpoint_distance": ModelMetric(endpoint_distance, "median distance to the exact end point", "lower"),
+    "kl_of_samples": ModelMetric(
+        divergences,
+        f"KL(samples || truth) at sigma = {DIVERGENCE_SIGMA:g}, nats",
+        "lower",
+        lambda d: Estimate(d.of_samples, d.of_samples_error),
+    ),
+    "kl_of_truth": ModelMetric(
+        divergences,
+        f"KL(truth || samples) at sigma = {DIVERGENCE_SIGMA:g}, nats",
+        "lower",
+        lambda d: Estimate(d.of_truth, d.of_truth_error),
+    ),
 }
 
 

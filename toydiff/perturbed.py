@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from toydiff.checks import InputError, choice, number
+from toydiff.datasets import Source
 from toydiff.denoiser import Denoiser
 from toydiff.mixture import GaussianMixture
 from toydiff.network import Layer, energy
@@ -17,12 +18,14 @@ LAYER = 0
 """The hidden layer that is changed where none is named: of the four, the one whose change makes the best guide."""
 
 
-def key_at(x: jax.Array, sigma: jax.Array) -> jax.Array:
-    """A random key that depends on the point x [2] and the noise level sigma [] alone, and on their last bits.
+def key_at(x: jax.Array, sigma: jax.Array, amount: jax.Array) -> jax.Array:
+    """A random key that depends on the last bits of the point x [2], the noise level sigma [] and the amount [].
 
-    A model is a function of both, so the chance in one that is perturbed at random must be one too.
+    A model is a function of point and noise level, so the chance in one that is perturbed at random must be one too.
+    Models perturbed by different amounts draw independently: shared chance would cancel in guidance by itself.
     """
-    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(jnp.append(x, sigma)).astype(jnp.float32), jnp.uint32)
+    numbers = jax.lax.stop_gradient(jnp.append(x, jnp.stack([sigma, amount]))).astype(jnp.float32)
+    bits = jax.lax.bitcast_convert_type(numbers, jnp.uint32)
     key = jax.random.key(0)
     for word in bits:
         key = jax.random.fold_in(key, word)
@@ -89,9 +92,14 @@ class Perturbed(ScoreModel):
         """That of the network."""
         return self.model.block
 
+    @property
+    def distribution(self) -> Source:
+        """That which the network was trained on."""
+        return self.model.distribution
+
     def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """The changed energy at one point x [2] and one noise level sigma []."""
-        key, change = key_at(x, sigma), CHANGES[self.change]
+        key, change = key_at(x, sigma, self.amount), CHANGES[self.change]
 
         def hidden(number: int, layer: Layer, h: jax.Array) -> jax.Array:
             return change(Where(jax.random.fold_in(key, number), self.amount, number == self.layer), layer, h)
@@ -120,6 +128,11 @@ class NoisyInput(ScoreModel):
         return self.model.block
 
     @property
+    def distribution(self) -> Source:
+        """That which the model was trained on; as the model itself, an exact one has none."""
+        return getattr(self.model, "distribution")  # noqa: B009
+
+    @property
     def positive_sigma(self) -> bool:
         """As the model."""
         return self.model.positive_sigma
@@ -133,7 +146,7 @@ class NoisyInput(ScoreModel):
         return self.model.score_at(self._disturb(x, sigma), sigma)
 
     def _disturb(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
-        return x + self.amount * sigma * jax.random.normal(key_at(x, sigma), x.shape)
+        return x + self.amount * sigma * jax.random.normal(key_at(x, sigma, self.amount), x.shape)
 
     def truth(self) -> GaussianMixture:
         """That of the model."""
@@ -160,7 +173,9 @@ def perturb(model: ScoreModel, change: str, amount: Any, *, layer: int = LAYER) 
     if change == INPUT_NOISE:
         return NoisyInput(model, amount)
     if not isinstance(model, Denoiser):
-        raise InputError(f"{change} changes the layers of a network, and the model is none: choose a trained network")
-    if layer not in range(model.architecture.depth):
+        raise InputError(
+            f"{change} changes the layers of a network, and this model is no plain one: choose a trained network"
+        )
+    if isinstance(layer, bool) or not isinstance(layer, int) or layer not in range(model.architecture.depth):
         raise InputError(f"layer is {layer}; the network has hidden layers 0 to {model.architecture.depth - 1}")
     return Perturbed(model, amount, change, layer)

@@ -47,6 +47,7 @@ GUIDE = Hue("#fad4ca", "#e0624d", "#7a1210")
 RATIO = Hue("#cfe0f5", "#5a92d2", "#0e3672")
 CLASS = Hue("#fdebd0", "#e8871e", "#9a4f00")
 OTHER = Hue("#ececec", "#b0b0b0", "#6a6a6a")
+THIRD = Hue("#e4d9f2", "#8e6bb8", "#4a2a7a")  # a class beside orange and green, apart from both to the colour-blind
 OUTLIER = "#dd3497"  # lighter than the samples in grey, apart from green and orange to the colour-blind
 
 
@@ -93,6 +94,16 @@ def compress(log_density: np.ndarray, peak: float | None = None) -> np.ndarray:
     """
     top = log_density.max() if peak is None else peak
     return -np.sqrt(np.maximum(top - log_density, 0))
+
+
+def normalise(log_density: np.ndarray, view: View) -> np.ndarray:
+    """log p [h, w] on the points of `grid(view, h)`, shifted so that p integrates to 1 over the view.
+
+    A sum over the points: where p has fallen to nothing at the edge, that is exact to far below a grid step.
+    """
+    top = log_density.max()
+    cell = (2 * view.half_width / (len(log_density) - 1)) ** 2
+    return log_density - top - np.log(np.exp(log_density - top).sum() * cell)
 
 
 def peak_log_density(mixture: GaussianMixture, sigma: float = 0.0) -> float:

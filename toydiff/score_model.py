@@ -43,6 +43,11 @@ class ScoreModel(ABC):
         """Whether sigma = 0 is refused, as where log(sigma) is an input of a network."""
         return True
 
+    @property
+    def classifies(self) -> bool:
+        """Whether it is a ratio of densities, such as a classifier, and not a density to be sampled."""
+        return False
+
     @abstractmethod
     def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """Log density, up to a constant, at one point x [2] and one noise level sigma []."""

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +11,15 @@ from toydiff.checks import InputError, choice, count, number, parse_number, show
 from toydiff.guidance import MAX_WEIGHT, METHODS, Guided
 from toydiff.recipe import Recipe
 from toydiff.sampling import SOLVERS, STEPS
-from toydiff.zoo import ModelName, default_guides, default_main, guided_model
+from toydiff.zoo import ModelName, default_guides, default_main, guided_model, is_network
 
 PAPER_EMA = Recipe().ema
 LONGEST_RANGE = 10_000
 """Values of a range such as 0:1:0.001."""
+LARGEST_END = 1e15
+"""Of a range: up to here all whole numbers are exact."""
+MOST_SETTINGS = 1_000_000
+"""Combinations of a grid: more would take weeks."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Setting:
     """One cell of a sweep; `make_setting` makes it, with defaults for what is not named.
 
     What a method does not take is the same for all its settings, so that equal pictures are equal settings: a
-    weight of 1 at all noise levels for no guidance, None for the guide of a method that takes no network as a guide.
+    weight of 1 at all noise levels for no guidance, None for the guide of a method that takes no network as a guide,
+    a share of 0.5 for any method but the mix.
     """
 
     method: str
@@ -31,7 +36,7 @@ class Setting:
     lo: float  # the weight acts where lo < sigma <= hi
     hi: float
     share: float  # of autoguidance in the mix
-    distribution: str  # by name, or the path of a drawing
+    distribution: str  # by name
     classes: str  # that the main model is of
     main_width: int
     main_steps: int
@@ -51,14 +56,14 @@ class Setting:
 
     @property
     def guides(self) -> tuple[str, ...]:
-        """The names of the guides in the zoo; those that are no CLASSES/WIDTH/STEPS are the method's own."""
+        """The names of the guides in the zoo: CLASSES/WIDTH/STEPS, or HEAD/CLASS as of a classifier."""
         source = datasets.open_distribution(self.distribution)
         return tuple(self._guide(name) for name in default_guides(self.method, source))
 
     def _guide(self, name: str) -> str:
-        classes, is_network = _classes_of_network(name)
-        if not (is_network and self.guide_width and self.guide_steps and self.guide_ema):
-            return name
+        classes = name.split("/", maxsplit=1)[0]
+        if not (is_network(name) and self.guide_width and self.guide_steps and self.guide_ema):
+            return f"{classes}/{self.classes}"
         of = classes if len(classes) > 1 else self.classes  # all of them, or those that the main model is of
         return _network(of, self.guide_width, self.guide_steps, self.training_seed, self.guide_ema)
 
@@ -96,14 +101,10 @@ def _network(classes: str, width: int, steps: int, seed: int, ema: float) -> str
     return str(ModelName(classes, width, steps, seed=seed, ema=None if ema == PAPER_EMA else ema))
 
 
-def _classes_of_network(name: str) -> tuple[str, bool]:
-    """The first part of a model's name, and whether the name is CLASSES/WIDTH/STEPS."""
-    classes, *size = name.split("/")
-    return classes, len(size) == 2 and all(part.isdecimal() for part in size)
-
-
 def _known_distribution(name: Any) -> Any:
-    datasets.open_distribution(name)
+    if not isinstance(datasets.open_distribution(name), str):
+        known = ", ".join(datasets.DISTRIBUTIONS)
+        raise InputError(f"distribution is {shown(name)}, a drawing, which has no bundled networks; there are {known}")
     return name
 
 
@@ -165,33 +166,51 @@ def make_setting(**values: Any) -> Setting:
     }
     effectless = {} if guide["guide_width"] else guide
     if method == "unguided":
-        effectless |= {axis: defaults[axis] for axis in ("weight", "lo", "hi", "share")}
+        effectless |= {axis: defaults[axis] for axis in ("weight", "lo", "hi")}
+    if method != "mix":
+        effectless["share"] = defaults["share"]
     return Setting(**defaults | guide | given | effectless)
 
 
 def _default_guide(method: str, source: datasets.Source) -> dict[str, Any]:
     """Width, steps and average of a method's guides; None where they are no networks of the zoo."""
-    networks = [name for name in default_guides(method, source) if _classes_of_network(name)[1]]
+    networks = [name for name in default_guides(method, source) if is_network(name)]
     width, steps = map(int, networks[0].split("/")[1:]) if networks else (None, None)
     return {"guide_width": width, "guide_steps": steps, "guide_ema": PAPER_EMA if networks else None}
 
 
-def settings_of(grid: Mapping[str, Sequence[Any]]) -> tuple[Setting, ...]:
+def settings_of(grid: Mapping[str, Iterable[Any]]) -> tuple[Setting, ...]:
     """Every combination of the values of the axes, each once; the first axis changes most slowly.
 
     Raises:
-        InputError: the grid or an axis is empty, there is no such axis, or a value cannot be.
+        InputError: the grid is empty or too large, an axis is empty, there is no such axis, or a value cannot be.
     """
+    if not isinstance(grid, Mapping):
+        raise InputError(f"the grid is {shown(grid)}; it must be a dictionary from axes to lists of values")
     if not grid:
         raise InputError(f"the grid is empty; give values to some of the axes {', '.join(AXES)}")
-    for axis, values in grid.items():
-        choice("axis", axis, AXES)
-        if isinstance(values, str) or not hasattr(values, "__iter__"):
-            raise InputError(f"axis {axis} is {shown(values)}; it must be a list of values")
-        if not len(values):
+    lists = {choice("axis", axis, AXES): as_list(f"axis {axis}", values) for axis, values in grid.items()}
+    for axis, values in lists.items():
+        if not values:
             raise InputError(f"axis {axis} is empty; it must have one value or more")
-    cells = itertools.product(*grid.values())
-    return tuple(dict.fromkeys(make_setting(**dict(zip(grid, cell, strict=True))) for cell in cells))
+    if math.prod(map(len, lists.values())) > MOST_SETTINGS:
+        raise InputError(f"the grid has more than {MOST_SETTINGS:,} combinations; leave some of its values out")
+    cells = itertools.product(*lists.values())
+    return tuple(dict.fromkeys(make_setting(**dict(zip(lists, cell, strict=True))) for cell in cells))
+
+
+def as_list(name: str, values: Any) -> list[Any]:
+    """The values of a list, an array, a generator or the like; of an endless one as many as a grid cannot have.
+
+    Raises:
+        InputError: it is a text, or nothing that has values.
+    """
+    try:
+        if not isinstance(values, str | bytes):
+            return list(itertools.islice(values, MOST_SETTINGS + 1))
+    except TypeError:
+        pass
+    raise InputError(f"{name} is {shown(values)}; it must be a list of values")
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
@@ -218,10 +237,13 @@ def _parse_range(axis: str, text: str) -> list[Any]:
     if ":" not in text:
         return [parse_number(text)]
     ends = [parse_number(part) for part in text.split(":")]
-    if len(ends) != 3 or not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
-        raise InputError(f"{axis} has the range {text!r}; it must be START:STOP:STEP, three numbers")
+    if len(ends) != 3 or not all(isinstance(end, int | float) and abs(end) <= LARGEST_END for end in ends):
+        raise InputError(
+            f"{axis} has the range {shown(text)}; it must be START:STOP:STEP, three numbers of at most {LARGEST_END:g}"
+        )
     start, stop, step = ends
-    steps = math.floor((stop - start) / step + 1e-6) if step else -1
-    if not 0 <= steps < LONGEST_RANGE:
+    length = (stop - start) / step + 1e-6 if step else -1
+    if not 0 <= length < LONGEST_RANGE:
         raise InputError(f"{axis} has the range {text!r}; its steps must lead from start to stop, fewer than 10,000")
+    steps = math.floor(length)
     return [start + i * step if isinstance(step, int) else round(start + i * step, 10) for i in range(steps + 1)]

@@ -1,6 +1,8 @@
 """Sweeps: the samples of many settings, measured; together where they are compiled alike, and resumed where ended."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,7 +21,7 @@ from toydiff.mixture import as_key
 from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.sampling import SIGMA_MAX, sample, starting_points
 from toydiff.score_model import cores, on_all_cores
-from toydiff.setting import Setting, settings_of
+from toydiff.setting import Setting, as_list, settings_of
 from toydiff.storage import PathLike, check_writable
 from toydiff.sweep_table import Sweep, load_sweep, save_sweep
 
@@ -30,10 +32,10 @@ CELLS_AT_ONCE = 16
 
 
 def run_sweep(
-    grid: Mapping[str, Sequence[Any]],
+    grid: Mapping[str, Iterable[Any]],
     *,
     n: int = 4096,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Iterable[str] = DEFAULT_METRICS,
     out: PathLike | None = None,
     progress: bool = True,
 ) -> Sweep:
@@ -88,15 +90,16 @@ def run_sweep(
     return table
 
 
-def _open_table(n: int, metrics: Sequence[str], out: PathLike | None) -> Sweep:
+def _open_table(n: int, metrics: Iterable[str], out: PathLike | None) -> Sweep:
     """An empty table, or the one in the file if it is of the same kind."""
-    if isinstance(metrics, str) or not metrics:
-        raise InputError(f"metrics are {shown(metrics)}; they must be a list of one or more of {', '.join(METRICS)}")
-    wanted = Sweep(n, tuple(dict.fromkeys(choice("metric", name, METRICS) for name in metrics)))
+    names = dict.fromkeys(choice("metric", name, METRICS) for name in as_list("the list of metrics", metrics))
+    if not names:
+        raise InputError(f"the list of metrics is empty; it must have one or more of {', '.join(METRICS)}")
+    wanted = Sweep(n, tuple(names))
     if out is None:
         return wanted
-    if Path(out).suffix != ".csv":
-        raise InputError(f"the table's file is {out}; it must end in .csv")
+    if not isinstance(out, str | os.PathLike) or Path(out).suffix != ".csv":
+        raise InputError(f"the table's file is {shown(out)}; it must be a path that ends in .csv")
     check_writable(out)
     if not Path(out).exists():
         return wanted
@@ -151,13 +154,16 @@ def _solve_cells(leaves: Sequence[jax.Array], *, structure: Any, solver: str, st
 
 
 def _measure(setting: Setting, x: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
-    reference = _reference(datasets.open_distribution(setting.distribution), setting.classes)
+    """Each metric and its error; NaN where it does not apply, as leakage where there is no other class."""
+    reference = reference_of(datasets.open_distribution(setting.distribution), setting.classes)
     scores = evaluate(x, reference, seed=setting.seed, metrics={name: METRICS[name] for name in metrics})
+    unknown = {column: math.nan for name in metrics for column in (name, f"{name}_error")}
     values = {name: score.value for name, score in scores.items()}
-    return values | {f"{name}_error": score.error for name, score in scores.items()}
+    return unknown | values | {f"{name}_error": score.error for name, score in scores.items()}
 
 
 @lru_cache(maxsize=8)
-def _reference(source: datasets.Source, classes: str) -> Reference:
-    """Kept: preparing one takes as long as ten settings."""
-    return Reference(datasets.distribution(source, classes))
+def reference_of(source: datasets.Source, classes: str) -> Reference:
+    """What samples of these classes are compared with; kept, for preparing it takes as long as ten settings."""
+    whole = datasets.distribution(source, datasets.all_classes(source))
+    return Reference(datasets.distribution(source, classes), whole=whole)

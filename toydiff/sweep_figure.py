@@ -1,5 +1,8 @@
 """A sweep as a picture: a metric as curves over one axis, or as a heat map over two."""
 
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -8,13 +11,13 @@ from matplotlib.figure import Figure
 
 from toydiff import plotting
 from toydiff.checks import InputError, choice
-from toydiff.figures import STYLE, WIDTH, save_figure
-from toydiff.setting import AXES, SEEDS, TEXT_AXES
+from toydiff.figures import FORMATS, STYLE, WIDTH, save_figure
+from toydiff.setting import AXES, SEEDS, TEXT_AXES, Setting
 from toydiff.storage import PathLike
 from toydiff.sweep_table import Pivot, Sweep, metric_title, pivot
 
-COLOURS = tuple(hue.strong for hue in (plotting.MAIN, plotting.GUIDE, plotting.RATIO, plotting.CLASS))
-COLOURS += ("#8e6bb8", "#2b8c8c", "#8a6d3b", "#6a6a6a")
+COLOURS = tuple(hue.strong for hue in (plotting.MAIN, plotting.GUIDE, plotting.RATIO, plotting.CLASS, plotting.THIRD))
+COLOURS += ("#2b8c8c", "#8a6d3b", "#6a6a6a")
 """Of the lines, one after the other."""
 
 
@@ -33,6 +36,18 @@ def draw_sweep(
         InputError: as there, or the file cannot be written.
     """
     save_figure(sweep_figure(sweep, metric=metric, x=x, y=y, by=by), path)
+
+
+def check_picture(path: PathLike, settings: Iterable[Setting], metrics: Sequence[str], **options: str | None) -> None:
+    """See that `draw_sweep` will be able to draw these settings with these options: before they are measured.
+
+    Raises:
+        InputError: it will not.
+    """
+    choice("format", Path(path).suffix.lstrip("."), FORMATS)
+    planned = Sweep(1, tuple(metrics))
+    planned.rows.update(dict.fromkeys(settings, dict.fromkeys(planned.columns, math.nan)))
+    _choose(planned, **options)
 
 
 @mpl.rc_context(STYLE)
@@ -55,6 +70,14 @@ def sweep_figure(
         InputError: there is no such metric or axis, `x` is of words where curves are wanted, or both `y` and `by`
             are given.
     """
+    chosen, is_heat_map = _choose(sweep, metric, x, y, by)
+    return (_heat_map if is_heat_map else _curves)(chosen, sweep.n)
+
+
+def _choose(
+    sweep: Sweep, metric: str | None = None, x: str | None = None, y: str | None = None, by: str | None = None
+) -> tuple[Pivot, bool]:
+    """What is drawn, and whether as a heat map."""
     if y is not None and by is not None:
         raise InputError(f"y is {y} and by is {by}; a picture is a heat map over y or has a curve for each value of by")
     if x is None:
@@ -62,11 +85,9 @@ def sweep_figure(
         if y is None and by is None:
             y, by = (None, guess) if guess in TEXT_AXES else (guess, None)
     chosen = pivot(sweep, sweep.metrics[0] if metric is None else metric, x, by or y)
-    if y is not None:
-        return _heat_map(chosen, sweep.n)
-    numeric = [axis for axis in AXES if axis not in TEXT_AXES]
-    choice("axis x of a curve", x, numeric)
-    return _curves(chosen, sweep.n)
+    if y is None:
+        choice("axis x of a curve", x, [axis for axis in AXES if axis not in TEXT_AXES])
+    return chosen, y is not None
 
 
 def _default_axes(sweep: Sweep, taken: set[str | None]) -> tuple[str, str | None]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toydiff import __version__
-from toydiff.checks import InputError, choice, parse_number, shown
+from toydiff.checks import InputError, choice, count, parse_number, shown
 from toydiff.metrics import METRICS
 from toydiff.setting import AXES, SEEDS, TEXT_AXES, Setting, make_setting
 from toydiff.storage import PathLike, write_bytes
@@ -86,7 +86,7 @@ def load_sweep(path: PathLike) -> Sweep:
 def read_sweep(content: bytes) -> Sweep:
     """The table in the content of a file; errors as for `load_sweep`."""
     try:
-        first, *lines = content.decode().splitlines()
+        first, *lines = content.decode("utf-8-sig").splitlines()  # spreadsheets put a mark before the text
         header = json.loads(first.removeprefix("#"))
         kind, version = header["toydiff"], header["format"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -95,17 +95,34 @@ def read_sweep(content: bytes) -> Sweep:
         raise InputError(f"it is a {shown(kind)}; a sweep is wanted")
     if version != FORMAT:
         raise InputError(f"it has format {shown(version)}; this toydiff reads format {FORMAT}")
+    sweep = _empty(header)
+    if not content.endswith(b"\n"):  # a number cut short would be read as another one
+        raise InputError("its last line is cut off; take it out to go on")
     try:
-        sweep = Sweep(int(header["n"]), tuple(map(str, header["metrics"])), {}, str(header["version"]))
-    except (KeyError, TypeError, ValueError):
-        raise InputError("its first line has lost n, metrics or version; sweep again into another file") from None
-    columns, *table = [*csv.reader(lines)] or [[]]
+        columns, *table = [*csv.reader(lines)] or [[]]
+    except csv.Error as error:
+        raise InputError(f"its table cannot be read ({error}); sweep into another file") from None
     if columns != [*AXES, *sweep.columns]:
         raise InputError("its columns are not those of its first line and of this toydiff; sweep into another file")
-    for number, cells in enumerate(table, 3):
-        setting, values = _read_row(cells, columns, number)
+    for line, cells in enumerate(table, 3):
+        setting, values = _read_row(cells, columns, line)
+        if setting in sweep.rows:
+            first_line = 3 + [*sweep.rows].index(setting)
+            raise InputError(f"line {line} has the setting of line {first_line} again; take one of them out to go on")
         sweep.rows[setting] = values
     return sweep
+
+
+def _empty(header: dict[str, Any]) -> Sweep:
+    """The table of a header, without rows."""
+    try:
+        n, metrics, version = header["n"], header["metrics"], header["version"]
+    except KeyError:
+        raise InputError("its first line has lost n, metrics or version; sweep again into another file") from None
+    names = isinstance(metrics, list) and all(isinstance(name, str) for name in metrics)
+    if not names or not metrics or len(set(metrics)) < len(metrics):
+        raise InputError(f"metrics are {shown(metrics)}; they must be a list of different names")
+    return Sweep(count("n", n), tuple(metrics), {}, str(version))
 
 
 def _read_row(cells: list[str], columns: list[str], line: int) -> tuple[Setting, dict[str, float]]:

@@ -40,8 +40,8 @@ class Bundle(NamedTuple):
     """Steps at which each is kept."""
     main: str
     """The main model where none is named."""
-    guide: str
-    """Width and steps of the guides where none are named."""
+    guide: str | None
+    """Width and steps of all guides where none are named; None: those that the table of methods names."""
     further: tuple[tuple[Recipe, int], ...] = ()
     """Recipes of one width for networks of other training seeds and for averages, kept at one step each."""
     classifier: int = 0
@@ -53,7 +53,7 @@ def _of_drawing(name: str) -> Bundle:
     return Bundle(recipes, (128, 512, 2048), "A/64/2048", "16/128")
 
 
-_MAIN_AND_GUIDES = ("A", 64, 4096), ("A", 32, 512), ("AB", 32, 512)
+_MAIN_AND_GUIDES = ("A", 64, 4096), ("A", 64, 1024), ("A", 32, 512), ("AB", 32, 512)
 
 BUNDLES: dict[str, Bundle] = {
     "fractal_tree": Bundle(
@@ -64,7 +64,7 @@ BUNDLES: dict[str, Bundle] = {
         ),
         SNAPSHOTS,
         MAIN,
-        "32/512",
+        None,
         (
             *((Recipe(classes=c, widths=(w,), seed=s), steps) for s in (1, 2) for c, w, steps in _MAIN_AND_GUIDES),
             (Recipe(widths=(64,), averages=STORED_LENGTHS), 4096),
@@ -325,12 +325,15 @@ def default_guides(method: str, distribution: datasets.Source = "fractal_tree") 
     Raises:
         InputError: there is no such method.
     """
-    names = METHODS[choice("method", method, METHODS)].guides
-    parts = [name.split("/") for name in names]
-    return tuple(
-        f"{part[0]}/{_bundle(distribution).guide}" if is_network(name) else classifier_name(distribution, part[1])
-        for name, part in zip(names, parts, strict=True)
-    )
+    size = _bundle(distribution).guide
+
+    def here(name: str) -> str:
+        head, *rest = name.split("/")
+        if not is_network(name):
+            return classifier_name(distribution, *rest)
+        return name if size is None else f"{head}/{size}"
+
+    return tuple(map(here, METHODS[choice("method", method, METHODS)].guides))
 
 
 def is_network(name: str) -> bool:

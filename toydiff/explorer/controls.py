@@ -72,7 +72,9 @@ class Controls:
         for name in ("main", "guide"):
             unused = name == "guide" and not METHODS[state.method].guides
             model = getattr(state, name)
-            widgets[f"{name}-exact"].disabled = unused or not has_networks(state.distribution, state.classes)
+            always_exact = name == "guide" and state.exact_guide and not model.exact
+            known = has_networks(state.distribution, state.classes)
+            widgets[f"{name}-exact"].disabled = unused or always_exact or not known
             own = families(state.distribution)
             widgets[f"{name}-family"].options = own if model.family in own else [*own, model.family]
             sizes = ([model.width], [model.steps]) if model.exact else available(state.distribution, model.family)
@@ -185,7 +187,7 @@ class Controls:
             return self._row(
                 f"{name}-{what}",
                 widget,
-                lambda s: getattr(getattr(s, name), what),
+                lambda s: s.exact_guide if (name, what) == ("guide", "exact") else getattr(getattr(s, name), what),
                 lambda s, v: _with(s, name, change(s, v)),
             )
 

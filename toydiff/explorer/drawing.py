@@ -190,7 +190,7 @@ def caption(state: State) -> str:
     weight = f", w = {state.weight:g}" if state.weight_curve is None else ", w drawn"
     text = row.short + weight * guided + f" · {_name(state.main)}"
     if state.method == "classifier":
-        return text + " + exact classifier" * state.guide.exact
+        return text + " + exact classifier" * state.exact_guide
     return text + f" − {_name(state.guide)}" * bool(row.guides)
 
 

@@ -93,7 +93,7 @@ def _best_weight(
     twice = guide(state.method, models.main, *models.guides, weight=2.0, interval=ALL_SIGMAS, share=state.share)
     direction = _step(twice, x, sigma) - steps["main"]
     square = float(direction @ direction)
-    return 1 + float((steps["exact"] - steps["main"]) @ direction) / square if square > 1e-16 else None
+    return 1 + float((steps["exact"] - steps["main"]) @ direction) / square if square > 1e-12 else None
 
 
 def _paths(models: Models, x: jax.Array, sigma: float) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from toydiff.guidance import MAX_WEIGHT, METHODS
 from toydiff.plotting import FULL_VIEW, ZOOM_VIEW, View
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS
 from toydiff.score_model import LARGEST_SIGMA
-from toydiff.zoo import default_guides, default_main, is_network
+from toydiff.zoo import classifier_name, default_guides, default_main, is_network
 
 LAYERS: dict[str, str] = {
     "outlines": "class outlines",
@@ -132,6 +132,13 @@ class State:
     def models(self) -> tuple[ModelChoice, ...]:
         """Those that the method takes: the main model, and the guide where there is one."""
         return (self.main, self.guide) if METHODS[self.method].guides else (self.main,)
+
+    @property
+    def exact_guide(self) -> bool:
+        """Whether the guide is exact: because it is set so, or as a classifier of which none is bundled."""
+        exact = classifier_name(self.distribution, self.classes, exact=True)
+        only = self.method == "classifier" and classifier_name(self.distribution, self.classes) == exact
+        return only or self.guide.exact
 
     def to_json(self) -> str:
         """The state as JSON text."""
@@ -250,6 +257,9 @@ PRESETS: dict[str, State] = {
     "Figure 1 (c): CFG": State(method="cfg", weight=4.0),
     "Figure 1 (d): truncation": State(method="truncation", weight=1.4),
     "Figure 1 (e): autoguidance": State(),
+    "Fewest outliers with 95% of the branches": State(
+        method="sharpened", weight=2.5, interval=(0.003, 0.04), guide=ModelChoice(64, 1024)
+    ),
     "Figure 2: ratio close up": State(
         method="cfg", weight=4.0, step=23, layers=("outlines", "ratio", "arrows_difference"), view=ZOOM_VIEW
     ),

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from toydiff import datasets
 from toydiff.checks import InputError
 from toydiff.explorer.controls import upload
-from toydiff.explorer.state import ModelChoice, State, with_classes
+from toydiff.explorer.state import ModelChoice, State, default_models, with_classes
 from toydiff.plotting import RATIO
 from toydiff.sampling import STEPS
 from toydiff.score_model import LARGEST_SIGMA
@@ -52,8 +52,8 @@ class SweepTab(w.VBox):
         self.sweep, self._filling = sweep, True
         try:
             self.metric.options, self.x.options = sweep.metrics, axes
-            self.y.options = [("–", None), *((axis, axis) for axis in axes)]
-            self.metric.value, self.x.value, self.y.value = sweep.metrics[0], first, next(iter(others), None)
+            self.y.options = [("–", ""), *((axis, axis) for axis in axes)]  # the page shows None as a blank
+            self.metric.value, self.x.value, self.y.value = sweep.metrics[0], first, next(iter(others), "")
         finally:
             self._filling = False
         self.menus.layout.display = None
@@ -63,7 +63,10 @@ class SweepTab(w.VBox):
         """The heat map, the first row at the bottom as in a picture."""
         if self.sweep is None:
             return
-        chosen = pivot(self.sweep, self.metric.value, self.x.value, self.y.value)
+        old, self.cells.children, self.title.value = self.cells.children, (), ""
+        for child in old:
+            child.close()
+        chosen = pivot(self.sweep, self.metric.value, self.x.value, self.y.value or None)
         rows, columns = chosen.mean.shape
         if rows * columns > MOST_CELLS:
             raise InputError(f"{rows} times {columns} cells are too many for the page; choose other axes")
@@ -76,9 +79,7 @@ class SweepTab(w.VBox):
             children += [self._cell(chosen, row, column, to_hex(colours[row, column])) for column in range(columns)]
         children += [w.Label(""), *(w.Label(axis_label(v)) for v in chosen.x_values)]
         self.cells.layout.grid_template_columns = f"max-content repeat({columns}, minmax(2.6em, 1fr))"
-        old, self.cells.children = self.cells.children, children
-        for child in old:
-            child.close()
+        self.cells.children = children
 
     def _cell(self, chosen: Pivot, row: int, column: int, colour: str) -> w.Widget:
         settings = chosen.settings[row][column]
@@ -137,6 +138,8 @@ def state_of(setting: Setting, state: State) -> State:
     guide = state.guide
     if setting.guide_width is not None and setting.guide_steps is not None:
         guide = ModelChoice(setting.guide_width, setting.guide_steps)
+    elif guide.exact:
+        guide = default_models(source, setting.classes)[1]
     return replace(
         state,
         method=setting.method,
