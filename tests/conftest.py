@@ -62,6 +62,22 @@ few_draws = pytest.fixture(_few_draws)
 few_draws_throughout = pytest.fixture(_few_draws, scope="module")
 
 
+@pytest.fixture
+def keep_rows():
+    """`keep_rows(table, *names)` leaves only these rows in a table of the package until the test ends."""
+    tables = []
+
+    def keep(table, *names):
+        tables.append((table, dict(table)))
+        for name in set(table) - set(names):
+            del table[name]
+
+    yield keep
+    for table, rows in tables:
+        table.clear()
+        table.update(rows)
+
+
 @pytest.fixture(scope="module")
 def nothing_ahead():
     """The explorer's second thread compiles nothing: for minutes it would prepare drags that no test makes."""

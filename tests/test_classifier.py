@@ -32,6 +32,7 @@ def trained():
     return train_classifier("three_gaussians", 192, progress=False)
 
 
+@pytest.mark.slow
 def test_a_trained_one_learns_the_posterior(trained):
     whole = toydiff.three_gaussians("ABC")
     x = np.asarray(whole.sample(3, 2000, 0.3))

@@ -53,7 +53,8 @@ def test_truncation_scales_the_score_and_unguided_does_nothing(models):
 
 def test_the_guided_score_is_the_gradient_of_the_guided_log_density(models):
     for method, row in METHODS.items():
-        guided = guide(method, models[0], *models[1 : 1 + len(row.guides)])
+        guides = [Ratio(*models[:2])] if method == "classifier" else models[1 : 1 + len(row.guides)]
+        guided = guide(method, models[0], *guides)
         point = [partial(f, sigma=jnp.float32(SIGMA)) for f in (guided.score_at, jax.grad(guided.log_density_at))]
         score, gradient = jax.jit(jax.vmap(lambda x, point=point: [f(x) for f in point]))(jnp.asarray(X))
         np.testing.assert_allclose(score, gradient, rtol=1e-3, atol=1e-3)
@@ -201,14 +202,13 @@ def test_bad_methods_and_guides_are_refused(tree):
         toydiff.Flat().truth()
 
 
-def test_an_added_method_is_found_everywhere(few_draws, monkeypatch, capsys, tmp_path):
+def test_an_added_method_is_found_everywhere(keep_rows, few_draws, monkeypatch, capsys, tmp_path):
     from toydiff import cli, figures
 
     def half_truncation(main, guides, weight, share):
         return (guidance.Flat(),), ((weight + 1) / 2,)
 
-    for name in set(METHODS) - {"unguided", "cfg"}:
-        monkeypatch.delitem(METHODS, name)
+    keep_rows(METHODS, "unguided", "cfg")
     monkeypatch.setitem(METHODS, "half", Method(half_truncation, "Half truncation", "Half", (), 1.2))
     out = tmp_path / "samples.npz"
     assert cli.main(["sample", "--method", "half", "-n", "32", "--steps", "3", "--out", str(out)]) == 0

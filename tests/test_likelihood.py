@@ -20,12 +20,13 @@ def gaussian_log_density(x, variance):
     return -(np.asarray(x, float) ** 2).sum(-1) / (2 * variance) - np.log(2 * np.pi * variance)
 
 
-@pytest.mark.parametrize("sigma", [0.002, 0.05])
+@pytest.mark.parametrize("sigma", [pytest.param(0.002, marks=pytest.mark.slow), 0.05])
 def test_with_the_exact_score_it_is_the_exact_density(tree, sigma):
     x = tree.sample(1, 128, sigma)
     np.testing.assert_allclose(log_likelihood(tree, x, sigma=sigma), tree.log_density(x, sigma), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_samples_of_the_exact_score_carry_the_exact_density(tree):
     samples, log_q = sample_with_log_density(tree, 1, 128, sigma=0.01)
     np.testing.assert_allclose(log_q, tree.log_density(samples, 0.01), atol=5e-3)
@@ -65,6 +66,7 @@ def test_the_samples_are_those_of_the_sampler_before_its_last_step(tiny_mixture)
     np.testing.assert_allclose(log_q, tiny_mixture.log_density(start, SIGMA_MAX), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_way_up_and_way_down_agree_and_so_do_half_steps():
     """With networks, where guidance does not squeeze points together beyond what float32 tells apart."""
     model = toydiff.guided_model("autoguidance", 2.0)
@@ -87,6 +89,7 @@ def test_it_integrates_to_1(tiny_mixture):
     assert q.sum() * (side[1] - side[0]) ** 2 == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_divergences_are_zero_for_exact_scores(tree):
     exact = divergences(tree, n=128)
     assert abs(exact.of_samples) < 5 * exact.of_samples_error + 5e-3
@@ -105,6 +108,7 @@ def test_divergences_between_gaussians_are_those_of_the_formula(gaussian):
     assert error_of_truth < 0.1
 
 
+@pytest.mark.slow
 def test_guidance_with_networks_has_positive_divergences():
     """Those of samples once came out below 0, computed on the way up again from where CFG had squeezed them."""
     kl = divergences(toydiff.guided_model("cfg", 4.0), n=64, steps=24)

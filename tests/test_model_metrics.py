@@ -35,6 +35,7 @@ def test_a_sharpened_gaussian_ends_where_it_can_be_computed():
     assert 0 < error < 0.2 * value
 
 
+@pytest.mark.slow
 def test_the_error_is_the_scatter_over_seeds(tiny_mixture):
     model = toydiff.guide("truncation", tiny_mixture, weight=1.5)
     measured = [evaluate_model(model, seed, 200, metrics=ENDPOINT)["endpoint_distance"] for seed in range(40)]

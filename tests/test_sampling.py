@@ -99,7 +99,7 @@ def test_parts_for_the_cores_are_compiled_once_and_keep_their_order(tiny_denoise
     assert compiled == [(768,)]
 
 
-@pytest.mark.parametrize("weight", [1.0, 3.0])
+@pytest.mark.parametrize("weight", [pytest.param(1.0, marks=pytest.mark.slow), 3.0])
 def test_adams_on_its_schedule_needs_fewer_evaluations_than_heun(weight):
     """10 evaluations end nearer to the solution than Heun's 17; 24 of order 3 as near as the paper's 63."""
     model = toydiff.guided_model("autoguidance", weight)

@@ -132,6 +132,7 @@ def test_resume_continues_bit_for_bit(tmp_path):
     np.testing.assert_array_equal(whole.snapshots[8, 40]["gain"], again.snapshots[8, 40]["gain"])
 
 
+@pytest.mark.slow
 def test_widths_side_by_side_learn_what_they_learn_alone():
     together, alone = fit(replace(SMALL, widths=(8, 16)), steps=5), fit(replace(SMALL, widths=(16,)), steps=5)
     np.testing.assert_allclose(together.losses[:, 1], alone.losses[:, 0], rtol=1e-5)
@@ -166,6 +167,7 @@ def test_snapshots_are_kept_at_their_steps():
         done.denoiser(8, 6)
 
 
+@pytest.mark.slow
 def test_the_gain_stays_below_zero_unless_it_is_free():
     """Seed 0 goes to a positive gain when the sign is left to chance."""
     recipe = Recipe(widths=(32,), batch=1024)
