@@ -134,16 +134,26 @@ def test_train_writes_a_model_that_resumes_bit_for_bit(tmp_path, capsys):
     assert load_weights(parts).architecture.width == 4
 
 
-def test_train_writes_each_width_and_snapshot(tmp_path):
+def test_train_writes_each_width_and_snapshot(tmp_path, capsys):
     out = tmp_path / "w{width}-{step}.safetensors"
     many = "--width", "4,8", "--snapshots", "2", "--averages"
     assert run("train", *many, "--steps", 3, "--batch", 64, "--quiet", "--out", out) == 0
+    assert "s for each network" in capsys.readouterr().out
     names = {path.name for path in tmp_path.iterdir()}
     kinds = "safetensors", "averages.safetensors"
     expected = {f"w{w}-{s}.{kind}" for w in (4, 8) for s in (2, 3) for kind in kinds}
     assert names == expected | {"wall-all.checkpoint.safetensors"}
     model = toydiff.open_model(f"{tmp_path}/w8-3.averages.safetensors/ema0.1")
     assert model.architecture.width == 8
+
+
+def test_train_writes_each_member_of_an_ensemble(tmp_path, few_draws, capsys):
+    options = ("train", "--width", "4", "--members", "2", "--steps", 2, "--batch", 64, "--quiet")
+    assert run(*options, "--out", tmp_path / "m.safetensors") == 2
+    assert "put {member} in it" in capsys.readouterr().err
+    assert run(*options, "--out", tmp_path / "m{member}.safetensors") == 0
+    first, second = (load_weights(tmp_path / f"m{i}.safetensors").params["layers"][1]["weight"] for i in (0, 1))
+    assert np.abs(np.asarray(first) - np.asarray(second)).max() > 0.1
 
 
 INTERRUPTED = """

@@ -45,7 +45,7 @@ def test_import_starts_no_backend_and_help_imports_no_jax():
 def test_modules_import_only_from_files_above_them():
     """The order of the house: data flows one way."""
     text = """
-        checks compiled progress storage score_model mixture strokes datasets network denoiser
+        checks compiled progress storage devices score_model mixture strokes datasets network denoiser
         perturbed guidance sampling likelihood ema recipe score_matching training model_file classifier zoo
         distances scored metrics model_metrics score_table setting sweep_table sweep plotting film figures sweep_figure
         experiment comparison ablations degradations other_guides frontier report

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import toydiff
-from toydiff import GaussianMixture, InputError, sample, sampling, score_model
+from toydiff import GaussianMixture, InputError, devices, sample, sampling
 from toydiff.sampling import noise_schedule, normal_schedule
 
 VARIANCE = np.array([0.04, 0.25])
@@ -80,13 +80,13 @@ def test_cores_do_not_change_the_samples(tiny_denoiser, monkeypatch, n):
     start = np.asarray(toydiff.fractal_tree("A").sample(0, n, 5.0))
     many = sample(tiny_denoiser, 0, n, start=start, steps=4).x
     scores = tiny_denoiser.score(start, np.linspace(0.1, 1, n))
-    monkeypatch.setattr(score_model, "cores", lambda: 1)
+    monkeypatch.setattr(devices, "threads", lambda: 1)
     np.testing.assert_array_equal(many, sample(tiny_denoiser, 0, n, start=start, steps=4).x)
     np.testing.assert_array_equal(scores, tiny_denoiser.score(start, np.linspace(0.1, 1, n)))
 
 
 def test_parts_for_the_cores_are_compiled_once_and_keep_their_order(tiny_denoiser, monkeypatch):
-    monkeypatch.setattr(score_model, "cores", lambda: 3)
+    monkeypatch.setattr(devices, "threads", lambda: 3)
     compiled = []
 
     @jax.jit
@@ -95,7 +95,7 @@ def test_parts_for_the_cores_are_compiled_once_and_keep_their_order(tiny_denoise
         return 2 * x
 
     x = np.arange(2000.0)
-    np.testing.assert_array_equal(score_model.on_all_cores(twice, tiny_denoiser, 256, x), 2 * x)
+    np.testing.assert_array_equal(devices.on_all_cores(twice, tiny_denoiser, 256, x), 2 * x)
     assert compiled == [(768,)]
 
 

@@ -144,7 +144,7 @@ def test_a_cell_is_what_sample_and_evaluate_give():
 
 def test_samples_of_settings_that_are_compiled_alike_are_those_of_each():
     settings = settings_of(SMALL | {"method": ["cfg"], "weight": [1.0, 3.0, 4.0], "seed": [0, 5]})
-    models = {setting: setting.model() for setting in settings[: sweep.cores()]}
+    models = {setting: setting.model() for setting in settings[: sweep.threads()]}
     together = sweep._sample_together(models, 40)
     for setting, model in models.items():
         alone = toydiff.sample(model, setting.seed, 40, steps=4, path=False).samples
@@ -153,7 +153,7 @@ def test_samples_of_settings_that_are_compiled_alike_are_those_of_each():
 
 def test_settings_of_one_shape_are_compiled_once(monkeypatch):
     sweep._solve_cells.clear_cache()
-    cells = 2 * sweep.cores()
+    cells = 2 * sweep.threads()
     run_sweep(SMALL | {"method": ["cfg"], "weight": list(np.linspace(1, 4, cells))}, n=40, metrics=QUICK)
     assert sweep._solve_cells._cache_size() == 1
 

@@ -142,21 +142,79 @@ def test_widths_side_by_side_learn_what_they_learn_alone():
 
 
 def test_the_mixture_is_evaluated_once_for_all_widths(monkeypatch, key):
-    calls = []
-    original = toydiff.GaussianMixture.score
-    monkeypatch.setattr(toydiff.GaussianMixture, "score", lambda self, *a: calls.append(1) or original(self, *a))
-    recipe = replace(SMALL, widths=(4, 8, 16), batch=128)
-    jax.eval_shape(
-        partial(training._run_steps, recipe),
-        recipe.mixtures(), key, training.init_state(recipe), jnp.asarray(1),
-    )  # fmt: skip
+    calls, name = [], "score_of_draws"
+    original = getattr(toydiff.GaussianMixture, name)
+    monkeypatch.setattr(toydiff.GaussianMixture, name, lambda self, *a: calls.append(1) or original(self, *a))
+    recipe = replace(SMALL, widths=(4, 8, 16), members=2, batch=128)
+    jax.eval_shape(partial(training._gradients, recipe), recipe.mixtures(), key, training.init_state(recipe))
     assert len(calls) == 1
 
 
-def test_one_compilation_for_any_number_of_steps():
-    training._run_steps.clear_cache()
+@pytest.mark.parametrize(("threads", "compiled"), [(1, "_loop"), (2, "_part_of_gradients"), (2, "_descend_by_parts")])
+def test_one_compilation_for_any_number_of_steps(monkeypatch, threads, compiled):
+    monkeypatch.setattr(training, "threads", lambda: threads)
+    getattr(training, compiled).clear_cache()
     fit(steps=40, snapshots=[3, 17])
-    assert training._run_steps._cache_size() == 1
+    assert getattr(training, compiled)._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        replace(SMALL, batch=331),  # parts of unequal size
+        replace(SMALL, classes="AB", labelled=True, widths=(4, 8), members=2),
+    ],
+)
+def test_cores_change_nothing_but_the_last_bits(monkeypatch, recipe):
+    def trained(threads):
+        monkeypatch.setattr(training, "threads", lambda: threads)
+        return fit(recipe, 6)
+
+    one, three = trained(1), trained(3)
+    np.testing.assert_allclose(one.losses, three.losses, rtol=1e-4)
+    for ours, theirs in zip(jax.tree.leaves(one.state), jax.tree.leaves(three.state), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_an_ensemble_is_networks_that_differ_in_their_first_weights():
+    """On the same batches: the first is the network that trains alone, each has its own loss."""
+    together, alone = fit(replace(SMALL, widths=(4, 8), members=3), 5), fit(replace(SMALL, widths=(4, 8)), 5)
+    assert together.losses.shape == (5, 6)
+    np.testing.assert_allclose(together.losses[:, ::3], alone.losses, rtol=1e-4)
+    for width in (4, 8):
+        ours = together.denoiser(width, member=0).params
+        for leaf, expected in zip(*map(jax.tree.leaves, (ours, alone.denoiser(width).params)), strict=True):
+            np.testing.assert_allclose(leaf, expected, rtol=1e-3, atol=1e-4)
+    start = training.init_state(together.recipe).params[1]
+    rows = [together.recipe.member_of(start, member)["layers"][1]["weight"] for member in range(3)]
+    assert min(np.abs(np.asarray(a) - b).mean() for a, b in [(rows[0], rows[1]), (rows[0], rows[2]), rows[1:]]) > 0.5
+    for row in rows:  # standard normal
+        assert abs(np.asarray(row).std() - 1) < 5 / np.sqrt(2 * row.size)
+    with pytest.raises(InputError, match="member is 3; it must be"):
+        together.denoiser(member=3)
+
+
+def test_each_member_learns_as_it_would_alone(monkeypatch):
+    """Its first weights given to a training of one network: the same losses."""
+    several = replace(SMALL, members=3)
+    third = jax.tree.map(lambda leaf: leaf[2], training.init_state(several).params)
+    start = training.init_state(SMALL)._replace(params=third, ema=third)
+    begun = training.Training(SMALL, start, np.zeros((0, 1), np.float32), {})
+    np.testing.assert_allclose(fit(several, 5).losses[:, 2], fit(SMALL, 5, resume=begun).losses[:, 0], rtol=1e-4)
+
+
+def test_an_ensemble_is_saved_and_resumed(tmp_path, few_draws):
+    recipe = replace(SMALL, widths=(4,), members=2, averages=(0.05, 0.1))
+    half, whole = fit(recipe, 3), fit(recipe, 6)
+    training.save_checkpoint(tmp_path / "c.safetensors", half)
+    again = fit(recipe, 6, resume=training.load_checkpoint(tmp_path / "c.safetensors"))
+    np.testing.assert_array_equal(again.losses, whole.losses)
+    toydiff.save_model(tmp_path / "m.safetensors", whole, member=1)
+    loaded = toydiff.load_weights(tmp_path / "m.safetensors")
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, whole.denoiser(member=1).params)
+    toydiff.save_averages(tmp_path / "a.safetensors", whole, member=1)
+    averaged = toydiff.load_averages(tmp_path / "a.safetensors", 0.1).params
+    assert averaged["layers"][1]["weight"].shape == (4, 4)
 
 
 def test_snapshots_are_kept_at_their_steps():
@@ -211,6 +269,7 @@ def test_seeds_differ_and_repeat():
         ({"learning_rate": 10**400}, "learning_rate is 1"),
         ({"ema": 1e-300}, "ema is 1e-300"),
         ({"widths": (0,)}, "width is 0"),
+        ({"members": 0}, "members is 0"),
         ({"loss": "hinge"}, "unknown loss 'hinge'; there are exact, denoising"),
         ({"seed": -1}, "seed is -1"),
         ({"batch": 0}, "batch is 0"),

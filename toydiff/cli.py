@@ -51,6 +51,7 @@ def _train(arguments: Sequence[str]) -> int:
         distribution=datasets.open_distribution(options.distribution),
         classes=options.classes,
         widths=tuple(options.width),
+        members=options.members,
         depth=options.depth,
         labelled=options.labelled,
         negative_gain=not options.free_gain,
@@ -61,7 +62,8 @@ def _train(arguments: Sequence[str]) -> int:
     )
     if options.out.suffix != ".safetensors":
         raise InputError(f"--out is {options.out}; it must end in .safetensors")
-    several = [name for name, many in (("width", options.width[1:]), ("step", options.snapshots)) if many]
+    many = {"width": options.width[1:], "member": options.members > 1, "step": options.snapshots}
+    several = [name for name in many if many[name]]
     missing = [f"{{{name}}}" for name in several if f"{{{name}}}" not in str(options.out)]
     if missing:
         raise InputError(f"--out is {options.out}; several networks are written, so put {' and '.join(missing)} in it")
@@ -72,26 +74,28 @@ def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
     from toydiff import model_file, storage, training
     from toydiff.checks import InputError
 
-    def path(width: object, step: object) -> Path:
-        return Path(str(options.out).replace("{width}", str(width)).replace("{step}", str(step)))
+    def path(width: object, step: object, member: object) -> Path:
+        name = str(options.out).replace("{width}", str(width)).replace("{member}", str(member))
+        return Path(name.replace("{step}", str(step)))
 
-    checkpoint = path("all", "all").with_suffix(".checkpoint.safetensors")
-    for file in {checkpoint, *(path(w, s) for w in recipe.widths for s in (*options.snapshots, options.steps))}:
+    checkpoint = path("all", "all", "all").with_suffix(".checkpoint.safetensors")
+    networks = [(width, member) for width in recipe.widths for member in range(recipe.members)]
+    for file in {checkpoint, *(path(w, s, m) for w, m in networks for s in (*options.snapshots, options.steps))}:
         storage.check_writable(file)
     if checkpoint.exists() and not (options.resume or options.overwrite):
         raise InputError(f"{checkpoint} exists: --resume goes on from it, --overwrite starts again")
     earlier = training.load_checkpoint(checkpoint) if options.resume else None
     behind = 0 if earlier is None else earlier.step
-    ahead = [s for s in options.snapshots if s > behind or not all(path(w, s).exists() for w in recipe.widths)]
-    saved = time.monotonic()
+    ahead = [s for s in options.snapshots if s > behind or not all(path(w, s, m).exists() for w, m in networks)]
+    began = saved = time.monotonic()
 
     def save_models(done: "Training") -> None:
-        for width in recipe.widths:
-            file = path(width, done.step)
-            loss = model_file.save_model(file, done, width)["validation_loss"]
+        for width, member in networks:
+            file = path(width, done.step, member)
+            loss = model_file.save_model(file, done, width, member=member)["validation_loss"]
             print(f"wrote {file}: width {width}, step {done.step}, validation loss {loss:.4f}")
             if recipe.averages:
-                model_file.save_averages(file.with_suffix(".averages.safetensors"), done, width)
+                model_file.save_averages(file.with_suffix(".averages.safetensors"), done, width, member)
 
     def keep(done: "Training") -> None:
         nonlocal saved
@@ -103,8 +107,10 @@ def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
 
     show = not options.quiet
     done = training.train(recipe, options.steps, resume=earlier, snapshots=ahead, progress=show, on_progress=keep)
+    seconds = time.monotonic() - began
     training.save_checkpoint(checkpoint, done)
     save_models(done)
+    print(f"{done.step - behind} steps in {seconds:.1f} s, {seconds / len(networks):.1f} s for each network")
     if done.interrupted:
         print(f"toydiff train: stopped at step {done.step}; the same command with --resume goes on", file=sys.stderr)
         return 130

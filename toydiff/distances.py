@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toydiff.devices import on_all_cores
 from toydiff.mixture import GaussianMixture
-from toydiff.score_model import map_points, on_all_cores
+from toydiff.score_model import map_points
 
 _ANGLES = np.pi * np.arange(64) / 64
 DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)

@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from toydiff.checks import InputError, count, number, shown
+from toydiff.devices import on_all_cores
 from toydiff.mixture import GaussianMixture, Seed, as_key
 from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, starting_points
 from toydiff.score_model import (
@@ -20,7 +21,6 @@ from toydiff.score_model import (
     check_model,
     check_points,
     map_points,
-    on_all_cores,
 )
 
 LIKELIHOOD_STEPS = 128

@@ -139,6 +139,33 @@ class GaussianMixture(ScoreModel):
         """Itself."""
         return self
 
+    def score_of_draws(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """The scores [n, 2] at draws x [n, 2] from p(x; sigma), each with a sigma of its own [n]; to be traced.
+
+        The same as `score`, with half its work on a CPU: one component after the other, all points at once. That
+        needs no largest term to scale the others by, since a draw is near the component that it was drawn from.
+        Elsewhere it returns nonsense or zero.
+        """
+        if jax.default_backend() != "cpu":
+            return self.score(x, sigma)
+        columns = (self.weights, self.means, self._eigenvalues, self._eigenvectors)
+        table = jnp.concatenate([a.reshape(len(a), -1) for a in columns], axis=1)  # a row is read at once
+
+        def add(sums: list[jax.Array], row: jax.Array) -> tuple[list[jax.Array], None]:
+            weight, mean_x, mean_y, eigenvalue_u, eigenvalue_v, ux, vx, uy, vy = row
+            dx, dy = x[:, 0] - mean_x, x[:, 1] - mean_y
+            u, v = ux * dx + uy * dy, vx * dx + vy * dy
+            variance_u, variance_v = eigenvalue_u + sigma**2, eigenvalue_v + sigma**2
+            height = jax.lax.rsqrt(variance_u * variance_v)
+            pull_u, pull_v = u * height**2 * variance_v, v * height**2 * variance_u
+            p = weight * height * jnp.exp(-0.5 * (u * pull_u + v * pull_v))
+            terms = p, p * (ux * pull_u + vx * pull_v), p * (uy * pull_u + vy * pull_v)
+            return [total + term for total, term in zip(sums, terms, strict=True)], None
+
+        zero = jnp.zeros_like(sigma)
+        density, along_x, along_y = jax.lax.scan(add, [zero, zero, zero], table)[0]
+        return -jnp.stack([along_x, along_y], axis=1) / jnp.maximum(density, jnp.finfo(density.dtype).tiny)[:, None]
+
     def sample(self, key: Seed, n: int, sigma: ArrayLike = 0.0) -> jax.Array:
         """`n` exact draws from p(x; sigma).
 

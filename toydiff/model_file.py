@@ -16,34 +16,36 @@ from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
 from toydiff.training import Training
 
 
-def save_model(path: PathLike, training: Training, width: int | None = None, step: int | None = None) -> dict[str, Any]:
+def save_model(
+    path: PathLike, training: Training, width: int | None = None, step: int | None = None, member: int = 0
+) -> dict[str, Any]:
     """Write the averaged network of a width (default: the first) at a snapshot (default: the last).
 
     The header, which is returned, holds the recipe, width, seed, step, validation loss and toydiff's version.
 
     Raises:
-        InputError: there is no such snapshot, or the file cannot be written.
+        InputError: there is no such snapshot or member, or the file cannot be written.
     """
     width = training.recipe.widths[0] if width is None else int(width)
     step = training.step if step is None else int(step)
-    model = training.denoiser(width, step)
+    model = training.denoiser(width, step, member)
     header = _header("model", training.recipe, width, step) | {"validation_loss": validation_loss(model).overall}
     write_arrays(path, model.params, header)
     return header
 
 
-def save_averages(path: PathLike, training: Training, width: int | None = None) -> None:
+def save_averages(path: PathLike, training: Training, width: int | None = None, member: int = 0) -> None:
     """Write the further averages of a width (default: the first), those of the recipe's `averages`, at the last step.
 
     Raises:
-        InputError: the recipe has no `averages`, there is no such width, or the file cannot be written.
+        InputError: the recipe has no `averages`, there is no such width or member, or the file cannot be written.
     """
     recipe = training.recipe
     if not recipe.averages:
         raise InputError("there are no averages to write; train with Recipe(averages=toydiff.STORED_LENGTHS)")
     width = recipe.widths[0] if width is None else int(width)
     index = _index(recipe, width)
-    averages = [average[index] for average in training.state.averages]
+    averages = [recipe.member_of(average[index], member) for average in training.state.averages]
     write_arrays(path, averages, _header("set of averages", recipe, width, training.step))
 
 

@@ -69,7 +69,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--out",
         type=Path,
-        help="file to write, .safetensors; with several widths or snapshots put {width} and {step} in its name",
+        help="file to write, .safetensors; with several of a kind put {width}, {member} or {step} in it",
         required=True,
     )
     add("--distribution", default=recipe.distribution, help="what to learn: a name or the path of a drawing, .json")
@@ -79,6 +79,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         type=comma_separated(int),
         default=list(recipe.widths),
         help="of the layers; several train on shared batches",
+    )
+    add(
+        "--members",
+        type=int,
+        default=recipe.members,
+        help="networks of each width, which differ in their first weights",
     )
     add("--depth", type=int, default=recipe.depth, help="hidden layers")
     add("--steps", type=int, default=4096, help="training steps")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+import jax
+
 from toydiff import datasets
 from toydiff.checks import InputError, choice, count, number
 from toydiff.denoiser import Denoiser
@@ -23,7 +25,8 @@ class Recipe:
 
     distribution: datasets.Source = "fractal_tree"  # by name, or a drawing
     classes: str = "A"
-    widths: tuple[int, ...] = (64,)  # one network each, on the same batches
+    widths: tuple[int, ...] = (64,)  # on the same batches
+    members: int = 1  # networks of each width, which differ in their first weights only: an ensemble
     depth: int = 4
     labelled: bool = False  # one network for each class and, by the null label, for all of them
     label_dropout: float = 0.1  # how often the label is the null label; Ho & Salimans: 0.1 to 0.2
@@ -54,6 +57,7 @@ class Recipe:
         # Plain Python numbers, so that a recipe is hashable, equal to itself from JSON, and JSON.
         checked = {
             "widths": tuple(count("width", width, 1, 4096) for width in self.widths),
+            "members": count("members", self.members, 1, 4096),
             "depth": count("depth", self.depth, 1, 64),
             "labelled": bool(self.labelled),
             "label_dropout": number("label_dropout", self.label_dropout, 0, 1),
@@ -77,6 +81,20 @@ class Recipe:
         labels = len(datasets.all_classes(self.distribution)) if self.labelled else 0
         return tuple(Architecture(width, self.depth, labels) for width in self.widths)
 
+    @property
+    def networks(self) -> int:
+        """How many there are."""
+        return len(self.widths) * self.members
+
+    def member_of(self, params: Params, member: int) -> Params:
+        """The parameters of one member, from those of all members of a width.
+
+        Raises:
+            InputError: there is no such member.
+        """
+        count("member", member, 0, self.members - 1)
+        return params if self.members == 1 else jax.tree.map(lambda leaf: leaf[member], params)
+
     def mixtures(self) -> tuple[GaussianMixture, ...]:
         """The mixture that is learned or, with labels, that of each class and then of all."""
         names = [*self.classes, self.classes] if self.labelled else [self.classes]
@@ -90,13 +108,13 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: Any) -> "Recipe":
-        """The recipe that `to_json` wrote, now or before there were `averages`.
+        """The recipe that `to_json` wrote, now or before there were `averages` and `members`.
 
         Raises:
             InputError: it is not a recipe, or a field is unknown, missing or out of range.
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(values, dict) or {"averages", *values} != names:
+        if not isinstance(values, dict) or {"averages", "members", *values} != names:
             raise InputError(f"not a recipe: it must have the fields {', '.join(sorted(names))}")
         return cls(**values | {"distribution": datasets.source_from_json(values["distribution"])})
 

@@ -12,6 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from toydiff.checks import InputError, choice, count, number
+from toydiff.devices import on_all_cores
 from toydiff.mixture import GaussianMixture, Seed, as_key
 from toydiff.score_model import (
     LARGEST_SIGMA,
@@ -20,7 +21,6 @@ from toydiff.score_model import (
     check_model,
     check_points,
     map_points,
-    on_all_cores,
 )
 
 SIGMA_MIN, SIGMA_MAX, RHO, STEPS = 0.002, 5.0, 7.0, 32

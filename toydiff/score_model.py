@@ -1,10 +1,8 @@
 """The one idea: everything is a score model, a density that is known at every noise level."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from toydiff.checks import InputError
+from toydiff.devices import fill_rows, on_all_cores, over_devices
 
 if TYPE_CHECKING:
     from toydiff.mixture import GaussianMixture
@@ -114,41 +113,13 @@ def _evaluate_blocks(model: ScoreModel, x: jax.Array, sigma: jax.Array, what: st
 
 
 def map_points(function: Callable[..., Any], block: int, *arrays: jax.Array) -> Any:
-    """`jax.vmap(function)(*arrays)`, a block of points at a time; memory is bounded by the block."""
-    n = arrays[0].shape[0]
-    blocks = split_blocks(arrays, block)
-    results = jax.lax.map(lambda args: jax.vmap(function)(*args), blocks)
-    return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:])[:n], results)
+    """`jax.vmap(function)(*arrays)`, a block of points at a time on each device; memory is bounded by the block."""
 
+    def map_blocks(*arrays: jax.Array) -> Any:
+        results = jax.lax.map(lambda args: jax.vmap(function)(*args), split_blocks(arrays, block))
+        return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:])[: len(arrays[0])], results)
 
-def on_all_cores(function: Callable[..., jax.Array], model: Any, block: int, *arrays: jax.Array) -> jax.Array:
-    """`function(model, *arrays)` for a compiled function of arrays [n, ...], one part of whole blocks for each core.
-
-    On a CPU a compiled loop over blocks keeps one core busy, however many there are; elsewhere, and while tracing,
-    the function is called once. All parts have one size, so that it is compiled once; the results do not change.
-    """
-    n = len(arrays[0])
-    parts = min(cores(), -(-n // block))
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((model, arrays)))
-    if parts < 2 or traced or jax.default_backend() != "cpu":
-        return function(model, *arrays)
-    size = -(-n // (parts * block)) * block
-    padded = [jnp.pad(a, [(0, parts * size - n)] + [(0, 0)] * (a.ndim - 1), mode="edge") for a in arrays]
-    pieces = [[a[i : i + size] for a in padded] for i in range(0, parts * size, size)]
-    calls = [_threads().submit(function, model, *piece) for piece in pieces[1:]]
-    results = [function(model, *pieces[0]), *(call.result() for call in calls)]
-    return jnp.concatenate(results)[:n]
-
-
-@cache
-def cores() -> int:
-    """Cores of the CPU that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cores(), "toydiff-points")
+    return over_devices(map_blocks, *arrays)
 
 
 def split_blocks(tree: Any, block: int) -> Any:
@@ -159,8 +130,7 @@ def split_blocks(tree: Any, block: int) -> Any:
 
     def split(a: jax.Array) -> jax.Array:
         size = max(1, min(len(a), block))
-        padded = jnp.pad(a, [(0, -len(a) % size)] + [(0, 0)] * (a.ndim - 1), mode="edge")
-        return padded.reshape(-1, size, *a.shape[1:])
+        return fill_rows(a, -len(a) % size).reshape(-1, size, *a.shape[1:])
 
     return jax.tree.map(split, tree)
 

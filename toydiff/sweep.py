@@ -15,12 +15,12 @@ import numpy as np
 
 from toydiff import datasets
 from toydiff.checks import InputError, choice, count, shown
+from toydiff.devices import on_all_cores, threads
 from toydiff.guidance import Guided
 from toydiff.metrics import METRICS, Reference, evaluate
 from toydiff.mixture import as_key
 from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.sampling import SIGMA_MAX, sample, starting_points
-from toydiff.score_model import cores, on_all_cores
 from toydiff.setting import Setting, as_list, settings_of
 from toydiff.storage import PathLike, check_writable
 from toydiff.sweep_table import Sweep, load_sweep, save_sweep
@@ -122,7 +122,7 @@ def _chunks(models: Mapping[Setting, Guided]) -> Iterator[dict[Setting, Guided]]
         shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(model))
         alike = jax.tree.structure(model), shapes, setting.solver, setting.steps
         groups.setdefault(alike, {})[setting] = model
-    size = cores() if jax.default_backend() == "cpu" else CELLS_AT_ONCE
+    size = threads() if jax.default_backend() == "cpu" else CELLS_AT_ONCE
     for group in groups.values():
         items = list(group.items())
         yield from (dict(items[i : i + size]) for i in range(0, len(items), size))

@@ -1,6 +1,6 @@
-"""The training loop: networks of several widths learn side by side on shared batches."""
+"""The training loop: networks of several widths, and several of each, learn side by side on shared batches."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -13,12 +13,13 @@ import optax
 from toydiff import __version__
 from toydiff.checks import InputError, count
 from toydiff.denoiser import Denoiser
+from toydiff.devices import in_threads, over_devices, threads
 from toydiff.ema import power_decay, power_gamma
 from toydiff.mixture import GaussianMixture, as_key
-from toydiff.network import Params, init_params, normalize_rows
+from toydiff.network import Architecture, Params, init_params, normalize_rows
 from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.recipe import Recipe
-from toydiff.score_matching import draw_batch, loss_and_gradient
+from toydiff.score_matching import GRADIENT_BLOCK, draw_batch, loss_and_gradient
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
 
 STEPS_PER_CALL = 32
@@ -42,8 +43,9 @@ class Training:
     Attributes:
         recipe: how.
         state: where it stopped.
-        losses: of each step and width, [steps, widths].
-        snapshots: the averaged parameters by (width, step); the last step is always among them.
+        losses: of each step and network, [steps, networks]: width by width, the members of each in order.
+        snapshots: the averaged parameters by (width, step), those of several members stacked; the last step is always
+            among them.
         interrupted: whether Ctrl-C or `should_stop` ended it early.
     """
 
@@ -58,16 +60,16 @@ class Training:
         """Steps done."""
         return int(self.state.step)
 
-    def denoiser(self, width: int | None = None, step: int | None = None) -> Denoiser:
+    def denoiser(self, width: int | None = None, step: int | None = None, member: int = 0) -> Denoiser:
         """The averaged network of a width (default: the first) at a snapshot (default: the last).
 
         Raises:
-            InputError: there is no such snapshot.
+            InputError: there is no such snapshot or member.
         """
         key = (self.recipe.widths[0] if width is None else width, self.step if step is None else step)
         if key not in self.snapshots:
             raise InputError(f"no snapshot (width, step) {key}; there are {sorted(self.snapshots)}")
-        return self.recipe.denoiser(key[0], self.snapshots[key])
+        return self.recipe.denoiser(key[0], self.recipe.member_of(self.snapshots[key], member))
 
 
 @cache
@@ -81,48 +83,109 @@ def _optimizer(learning_rate: float, decay_start: int) -> optax.GradientTransfor
 
 
 def init_state(recipe: Recipe) -> TrainState:
-    """The state before the first step. A width starts the same whichever others train beside it."""
+    """The state before the first step. A width starts the same whichever others train beside it; so does a member."""
     key_init, _ = jax.random.split(as_key(recipe.seed))
-    params = tuple(init_params(a, jax.random.fold_in(key_init, a.width)) for a in recipe.architectures)
+
+    def init(architecture: Architecture) -> Params:
+        key = jax.random.fold_in(key_init, architecture.width)
+        if recipe.members == 1:
+            return init_params(architecture, key)
+        keys = [key, *(jax.random.fold_in(key, member) for member in range(1, recipe.members))]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(init_params(architecture, k) for k in keys))
+
+    params = tuple(init(architecture) for architecture in recipe.architectures)
     optimizer = _optimizer(recipe.learning_rate, recipe.decay_start).init(params)
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer, params, (params,) * len(recipe.averages))
 
 
-@partial(jax.jit, static_argnames="recipe")
-def _run_steps(
+def _normalize(recipe: Recipe, params: tuple[Params, ...]) -> tuple[Params, ...]:
+    return normalize_rows(params) if recipe.members == 1 else jax.vmap(normalize_rows)(params)
+
+
+Gradients = tuple[tuple[jax.Array, Params], ...]
+"""Losses [] or [members] and gradients for each width, of a batch or, to be added up, of a part of it."""
+
+
+def _gradients(
     recipe: Recipe,
     mixtures: tuple[GaussianMixture, ...],
     key: jax.Array,
     state: TrainState,
-    steps: jax.Array,
+    *,
+    part: int | jax.Array = 0,
+    parts: int = 1,
+) -> Gradients:
+    """Of all networks on the batch of the next step, or on a part of it. Devices share the members."""
+    batch = draw_batch(recipe, mixtures, jax.random.fold_in(key, state.step), part, parts)
+    together = None if jax.default_backend() == "cpu" else recipe.members
+
+    def of_members(architecture: Architecture, params: Params) -> tuple[jax.Array, Params]:
+        of_one = partial(loss_and_gradient, architecture, batch=batch)
+        if recipe.members == 1:
+            return of_one(params)
+        return over_devices(lambda params: jax.lax.map(of_one, params, batch_size=together), params)
+
+    params = _normalize(recipe, state.params)
+    return tuple(of_members(a, p) for a, p in zip(recipe.architectures, params, strict=True))
+
+
+def _descend(recipe: Recipe, state: TrainState, gradients: Gradients) -> tuple[TrainState, jax.Array]:
+    """The state after a step, and the step's losses [networks]."""
+    params = _normalize(recipe, state.params)
+    losses, slopes = zip(*gradients, strict=True)
+    updates, moments = _optimizer(recipe.learning_rate, recipe.decay_start).update(slopes, state.optimizer, params)
+    params = optax.apply_updates(params, updates)
+    if recipe.negative_gain:
+        # Adam's first step is as long as its learning rate: a gain that falls by itself is not touched.
+        params = tuple(p | {"gain": jnp.minimum(p["gain"], -recipe.learning_rate)} for p in params)
+    step = state.step + 1
+
+    def follow(average: tuple[Params, ...], length: float) -> tuple[Params, ...]:
+        decay = power_decay(step, power_gamma(length))
+        return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+
+    averages = tuple(follow(average, a) for average, a in zip(state.averages, recipe.averages, strict=True))
+    state = TrainState(step, params, moments, follow(state.ema, recipe.ema), averages)
+    return state, jnp.concatenate([jnp.ravel(loss) for loss in losses])
+
+
+@partial(jax.jit, static_argnames="recipe")
+def _loop(
+    recipe: Recipe, mixtures: tuple[GaussianMixture, ...], key: jax.Array, state: TrainState, steps: jax.Array
 ) -> tuple[TrainState, jax.Array]:
     """`steps` (traced, at most STEPS_PER_CALL) training steps; the state after, and their losses."""
-    optimizer = _optimizer(recipe.learning_rate, recipe.decay_start)
-    gamma, *gammas = map(power_gamma, (recipe.ema, *recipe.averages))
 
     def body(i: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
-        state, history = carry
-        batch = draw_batch(recipe, mixtures, jax.random.fold_in(key, state.step))
-        params = normalize_rows(state.params)
-        pairs = [loss_and_gradient(a, p, batch) for a, p in zip(recipe.architectures, params, strict=True)]
-        losses, gradients = zip(*pairs, strict=True)
-        updates, moments = optimizer.update(gradients, state.optimizer, params)
-        params = optax.apply_updates(params, updates)
-        if recipe.negative_gain:
-            # Adam's first step is as long as its learning rate: a gain that falls by itself is not touched.
-            params = tuple(p | {"gain": jnp.minimum(p["gain"], -recipe.learning_rate)} for p in params)
-        step = state.step + 1
+        state, losses = _descend(recipe, carry[0], _gradients(recipe, mixtures, key, carry[0]))
+        return state, carry[1].at[i].set(losses)
 
-        def follow(average: tuple[Params, ...], gamma: float) -> tuple[Params, ...]:
-            decay = power_decay(step, gamma)
-            return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
-
-        averages = tuple(follow(average, gamma) for average, gamma in zip(state.averages, gammas, strict=True))
-        state = TrainState(step, params, moments, follow(state.ema, gamma), averages)
-        return state, history.at[i].set(jnp.stack(losses))
-
-    history = jnp.zeros((STEPS_PER_CALL, len(recipe.widths)))
+    history = jnp.zeros((STEPS_PER_CALL, recipe.networks))
     return jax.lax.fori_loop(0, steps, body, (state, history))
+
+
+_part_of_gradients = jax.jit(_gradients, static_argnames=("recipe", "parts"))
+
+
+@partial(jax.jit, static_argnames="recipe")
+def _descend_by_parts(recipe: Recipe, state: TrainState, parts: Sequence[Gradients]) -> tuple[TrainState, jax.Array]:
+    return _descend(recipe, state, jax.tree.map(lambda *summands: sum(summands), *parts))
+
+
+def _run_steps(
+    recipe: Recipe, mixtures: tuple[GaussianMixture, ...], key: jax.Array, state: TrainState, steps: int
+) -> tuple[TrainState, np.ndarray]:
+    """At most STEPS_PER_CALL steps, each batch in parts on all cores of a CPU; the state after, and their losses."""
+    parts = min(threads(), -(-recipe.batch // GRADIENT_BLOCK))
+    if parts == 1:
+        state, losses = _loop(recipe, mixtures, key, state, jnp.asarray(steps))
+        return state, np.asarray(losses[:steps])
+    history = []
+    for _ in range(steps):
+        one = partial(_part_of_gradients, recipe, mixtures, key, state, parts=parts)
+        gradients = in_threads([partial(one, part=part) for part in range(parts)])
+        state, losses = _descend_by_parts(recipe, state, gradients)
+        history.append(losses)
+    return state, np.stack(history)
 
 
 def train(
@@ -155,7 +218,7 @@ def train(
     count("steps", steps, 1, 10_000_000)
     wanted = {count("snapshots", s, 1, steps) for s in snapshots} | {steps}
     if resume is None:
-        resume = Training(recipe, init_state(recipe), np.zeros((0, len(recipe.widths)), np.float32), {})
+        resume = Training(recipe, init_state(recipe), np.zeros((0, recipe.networks), np.float32), {})
     check_same_recipe(resume.recipe, recipe)
     if resume.step > steps:
         raise InputError(f"steps is {steps}; the training to resume has already done {resume.step}")
@@ -171,8 +234,8 @@ def train(
         while done.step < steps and not interrupted:
             stop = min(s for s in wanted if s > done.step)
             run = min(STEPS_PER_CALL, stop - done.step)
-            state, history = _run_steps(recipe, mixtures, key, done.state, jnp.asarray(run))
-            losses = np.concatenate([done.losses, np.asarray(history[:run])])
+            state, history = _run_steps(recipe, mixtures, key, done.state, run)
+            losses = np.concatenate([done.losses, history])
             done = replace(done, state=state, losses=losses)
             if done.step in wanted:
                 done = with_snapshot(done)
@@ -230,7 +293,7 @@ def load_checkpoint(path: PathLike) -> Training:
     recipe = Recipe.from_json(header.get("recipe"))
     step = count("step of the checkpoint", header.get("step"), 0)
     shapes = jax.eval_shape(lambda: init_state(recipe))
-    losses = jax.ShapeDtypeStruct((step, len(recipe.widths)), np.float32)
+    losses = jax.ShapeDtypeStruct((step, recipe.networks), np.float32)
     content = read_arrays(path, {"state": shapes, "losses": losses})
     if content["state"].step != step:
         raise InputError(f"{path} does not fit its header: it is at step {content['state'].step}, not {step}")
