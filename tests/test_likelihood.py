@@ -6,7 +6,8 @@ import pytest
 
 import toydiff
 from toydiff import InputError, divergences, guide, log_likelihood, sample_with_log_density
-from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, starting_points
+from toydiff.sampling import starting_points
+from toydiff.schedules import SIGMA_MAX, SIGMA_MIN
 
 STD = 0.5
 

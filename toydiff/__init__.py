@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from toydiff.model_metrics import MODEL_METRICS, evaluate_model
     from toydiff.perturbed import perturb
     from toydiff.recipe import Recipe
-    from toydiff.sampling import SOLVERS, Trajectory, noise_schedule, normal_schedule, sample
+    from toydiff.sampling import Trajectory, sample
+    from toydiff.schedules import adams_schedule, noise_schedule, normal_schedule
     from toydiff.score_matching import validation_loss
     from toydiff.score_model import ScoreModel
     from toydiff.scored import Reference
+    from toydiff.solvers import SOLVERS
     from toydiff.strokes import Drawing, Stroke, load_drawing, save_drawing
     from toydiff.sweep import run_sweep
     from toydiff.sweep_figure import draw_sweep
@@ -69,7 +71,9 @@ _HOME = {
     "model_file": ("load_averages", "load_weights", "save_averages", "save_model"),
     "model_metrics": ("MODEL_METRICS", "evaluate_model"),
     "perturbed": ("perturb",),
-    "sampling": ("SOLVERS", "Trajectory", "noise_schedule", "normal_schedule", "sample"),
+    "schedules": ("adams_schedule", "noise_schedule", "normal_schedule"),
+    "solvers": ("SOLVERS",),
+    "sampling": ("Trajectory", "sample"),
     "recipe": ("Recipe",),
     "score_matching": ("validation_loss",),
     "score_model": ("ScoreModel",),

@@ -23,8 +23,6 @@ from toydiff.options import (
 
 if TYPE_CHECKING:
     from toydiff.guidance import Guided
-    from toydiff.recipe import Recipe
-    from toydiff.training import Training
 
 
 def _parser(command: str) -> Parser:
@@ -32,7 +30,7 @@ def _parser(command: str) -> Parser:
 
 
 def _train(arguments: Sequence[str]) -> int:
-    from toydiff import datasets, ema, zoo
+    from toydiff import datasets, ema, training_run, zoo
     from toydiff.checks import InputError
     from toydiff.recipe import Recipe
 
@@ -42,8 +40,10 @@ def _train(arguments: Sequence[str]) -> int:
     if options.zoo:
         if given_options(parser, options) - {"zoo", "only", "out", "quiet"}:
             raise InputError("--zoo trains the bundled recipes: it takes --only, --out and --quiet only")
+        began = time.monotonic()
         files = zoo.train_zoo(options.out, only=options.only or tuple(zoo.BUNDLES), progress=not options.quiet)
-        print(f"wrote {len(files)} networks to {options.out}")
+        each = (time.monotonic() - began) / len(files)
+        print(f"wrote {len(files)} networks to {options.out}, {each:.1f} s for each")
         return 0
     if options.only is not None:
         raise InputError("--only chooses among the bundled networks: it goes with --zoo")
@@ -60,57 +60,15 @@ def _train(arguments: Sequence[str]) -> int:
         batch=options.batch,
         averages=ema.STORED_LENGTHS if options.averages else (),
     )
-    if options.out.suffix != ".safetensors":
-        raise InputError(f"--out is {options.out}; it must end in .safetensors")
-    many = {"width": options.width[1:], "member": options.members > 1, "step": options.snapshots}
-    several = [name for name in many if many[name]]
-    missing = [f"{{{name}}}" for name in several if f"{{{name}}}" not in str(options.out)]
-    if missing:
-        raise InputError(f"--out is {options.out}; several networks are written, so put {' and '.join(missing)} in it")
-    return _train_recipe(recipe, options)
-
-
-def _train_recipe(recipe: "Recipe", options: argparse.Namespace) -> int:
-    from toydiff import model_file, storage, training
-    from toydiff.checks import InputError
-
-    def path(width: object, step: object, member: object) -> Path:
-        name = str(options.out).replace("{width}", str(width)).replace("{member}", str(member))
-        return Path(name.replace("{step}", str(step)))
-
-    checkpoint = path("all", "all", "all").with_suffix(".checkpoint.safetensors")
-    networks = [(width, member) for width in recipe.widths for member in range(recipe.members)]
-    for file in {checkpoint, *(path(w, s, m) for w, m in networks for s in (*options.snapshots, options.steps))}:
-        storage.check_writable(file)
-    if checkpoint.exists() and not (options.resume or options.overwrite):
-        raise InputError(f"{checkpoint} exists: --resume goes on from it, --overwrite starts again")
-    earlier = training.load_checkpoint(checkpoint) if options.resume else None
-    behind = 0 if earlier is None else earlier.step
-    ahead = [s for s in options.snapshots if s > behind or not all(path(w, s, m).exists() for w, m in networks)]
-    began = saved = time.monotonic()
-
-    def save_models(done: "Training") -> None:
-        for width, member in networks:
-            file = path(width, done.step, member)
-            loss = model_file.save_model(file, done, width, member=member)["validation_loss"]
-            print(f"wrote {file}: width {width}, step {done.step}, validation loss {loss:.4f}")
-            if recipe.averages:
-                model_file.save_averages(file.with_suffix(".averages.safetensors"), done, width, member)
-
-    def keep(done: "Training") -> None:
-        nonlocal saved
-        if done.step in ahead and done.step < options.steps:
-            save_models(done)
-        if time.monotonic() - saved > 30:
-            training.save_checkpoint(checkpoint, done)
-            saved = time.monotonic()
-
-    show = not options.quiet
-    done = training.train(recipe, options.steps, resume=earlier, snapshots=ahead, progress=show, on_progress=keep)
-    seconds = time.monotonic() - began
-    training.save_checkpoint(checkpoint, done)
-    save_models(done)
-    print(f"{done.step - behind} steps in {seconds:.1f} s, {seconds / len(networks):.1f} s for each network")
+    done = training_run.train_to_files(
+        recipe,
+        options.steps,
+        str(options.out),
+        snapshots=options.snapshots,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        progress=not options.quiet,
+    )
     if done.interrupted:
         print(f"toydiff train: stopped at step {done.step}; the same command with --resume goes on", file=sys.stderr)
         return 130
@@ -324,6 +282,18 @@ def _report(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _bench(arguments: Sequence[str]) -> int:
+    from toydiff import bench
+
+    parser = _parser("bench")
+    parser.add_argument("--only", type=comma_separated(str), default=list(bench.ROWS), help="some, comma-separated")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    report = bench.measure(options.only, progress=not options.json)
+    print(json.dumps(report, indent=2) if options.json else "\n".join(bench.table(report)))
+    return 0
+
+
 def _explore(arguments: Sequence[str]) -> int:
     from toydiff.explorer.server import serve
 
@@ -350,6 +320,7 @@ COMMANDS: dict[str, Command] = {
     "sweep": Command(_sweep, "Measure all combinations of settings, and draw the table."),
     "report": Command(_report, "Measure what the paper says, and write the page of results."),
     "train": Command(_train, "Train denoisers by score matching."),
+    "bench": Command(_bench, "Measure how fast this machine is, beside its limits."),
 }
 
 

@@ -13,7 +13,8 @@ from jax.typing import ArrayLike
 from toydiff.checks import InputError, count, number, shown
 from toydiff.devices import on_all_cores
 from toydiff.mixture import GaussianMixture, Seed, as_key
-from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, starting_points
+from toydiff.sampling import starting_points
+from toydiff.schedules import SIGMA_MAX, SIGMA_MIN
 from toydiff.score_model import (
     LARGEST_SIGMA,
     SMALLEST_SIGMA,

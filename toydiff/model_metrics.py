@@ -10,7 +10,8 @@ from toydiff.checks import InputError, count
 from toydiff.distances import Estimate
 from toydiff.likelihood import DIVERGENCE_SIGMA, divergences
 from toydiff.mixture import Seed, as_key
-from toydiff.sampling import SIGMA_MAX, sample, starting_points
+from toydiff.sampling import sample, starting_points
+from toydiff.schedules import SIGMA_MAX
 from toydiff.score_model import ScoreModel, check_model
 from toydiff.scored import RESAMPLES
 

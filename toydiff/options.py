@@ -106,7 +106,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     """The options of `sample` and `evaluate`."""
-    from toydiff import guidance, sampling
+    from toydiff import guidance, schedules, solvers
 
     add = parser.add_argument
     add("--method", default="unguided", help=f"one of {', '.join(guidance.METHODS)}")
@@ -137,10 +137,10 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     add("--distribution", default="fractal_tree", help="that the models are of: a name or a drawing's .json file")
     add("-n", type=int, default=16_384, help="how many samples")
     add("--seed", type=int, default=0, help="of the noise")
-    add("--solver", default="heun", help=f"one of {', '.join(sampling.SOLVERS)}")
-    add("--steps", type=int, default=sampling.STEPS, help="of the solver")
-    add("--sigma-max", type=float, default=sampling.SIGMA_MAX, help="noise level at the start")
-    add("--sigma-min", type=float, default=sampling.SIGMA_MIN, help="last noise level before 0")
+    add("--solver", default="heun", help=f"one of {', '.join(solvers.SOLVERS)}")
+    add("--steps", type=int, default=schedules.STEPS, help="of the solver")
+    add("--sigma-max", type=float, default=schedules.SIGMA_MAX, help="noise level at the start")
+    add("--sigma-min", type=float, default=schedules.SIGMA_MIN, help="last noise level before 0")
     add("--start", default="exact", help="exact draws at sigma-max, or pure noise")
 
 

@@ -10,7 +10,8 @@ from toydiff import datasets
 from toydiff.checks import InputError, choice, count, number, parse_number, shown
 from toydiff.guidance import MAX_WEIGHT, METHODS, Guided
 from toydiff.recipe import Recipe
-from toydiff.sampling import SOLVERS, STEPS
+from toydiff.schedules import STEPS
+from toydiff.solvers import SOLVERS
 from toydiff.zoo import ModelName, default_guides, default_main, guided_model, is_network
 
 PAPER_EMA = Recipe().ema

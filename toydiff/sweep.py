@@ -20,7 +20,8 @@ from toydiff.guidance import Guided
 from toydiff.metrics import METRICS, Reference, evaluate
 from toydiff.mixture import as_key
 from toydiff.progress import deferred_interrupt, progress_bar
-from toydiff.sampling import SIGMA_MAX, sample, starting_points
+from toydiff.sampling import sample, starting_points
+from toydiff.schedules import SIGMA_MAX
 from toydiff.setting import Setting, as_list, settings_of
 from toydiff.storage import PathLike, check_writable
 from toydiff.sweep_table import Sweep, load_sweep, save_sweep

@@ -26,7 +26,7 @@ from toydiff.explorer.sweep_tab import SweepTab
 from toydiff.explorer.take_along import TakeAlong
 from toydiff.explorer.train_tab import TrainTab
 from toydiff.explorer.worker import Worker
-from toydiff.sampling import noise_schedule
+from toydiff.schedules import noise_schedule
 
 MIME = {
     "png": "image/png",

@@ -16,7 +16,8 @@ from toydiff.explorer.families import available, network
 from toydiff.explorer.state import KNOTS, State, guide_classes
 from toydiff.guidance import METHODS, Guided, WeightCurve, guide
 from toydiff.mixture import GaussianMixture
-from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS, Trajectory, noise_schedule, normal_schedule, sample
+from toydiff.sampling import Trajectory, sample
+from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule, normal_schedule
 from toydiff.score_model import ScoreModel
 from toydiff.zoo import ModelName, classifier_name, open_model
 

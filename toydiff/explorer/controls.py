@@ -21,7 +21,7 @@ from toydiff.explorer.state import (
 )
 from toydiff.explorer.weight import WeightEditor
 from toydiff.guidance import METHODS
-from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
+from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
 from toydiff.score_model import LARGEST_SIGMA
 from toydiff.strokes import Drawing
 

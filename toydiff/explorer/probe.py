@@ -11,7 +11,8 @@ import numpy as np
 from toydiff.explorer.compute import Models, models_of, sigma_of
 from toydiff.explorer.state import State
 from toydiff.guidance import ALL_SIGMAS, guide
-from toydiff.sampling import SIGMA_MIN, normal_schedule, sample
+from toydiff.sampling import sample
+from toydiff.schedules import SIGMA_MIN, normal_schedule
 from toydiff.score_model import ScoreModel
 
 PATH_STEPS = 16

@@ -16,7 +16,7 @@ from toydiff.explorer.drawing import INK, Canvas
 from toydiff.explorer.scene import MOST_PANELS
 from toydiff.explorer.state import State
 from toydiff.guidance import METHODS
-from toydiff.sampling import STEPS, noise_schedule
+from toydiff.schedules import STEPS, noise_schedule
 
 FPS = 12
 """Pictures a second, for `film.write_film`."""

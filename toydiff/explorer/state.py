@@ -13,7 +13,7 @@ from toydiff.checks import InputError, choice, count, number, shown
 from toydiff.explorer.families import BUNDLED, available, families, networks
 from toydiff.guidance import MAX_WEIGHT, METHODS
 from toydiff.plotting import FULL_VIEW, ZOOM_VIEW, View
-from toydiff.sampling import SIGMA_MAX, SIGMA_MIN, STEPS
+from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS
 from toydiff.score_model import LARGEST_SIGMA
 from toydiff.zoo import classifier_name, default_guides, default_main, is_network
 

@@ -14,7 +14,7 @@ from toydiff.checks import InputError
 from toydiff.explorer.controls import upload
 from toydiff.explorer.state import ModelChoice, State, default_models, with_classes
 from toydiff.plotting import RATIO
-from toydiff.sampling import STEPS
+from toydiff.schedules import STEPS
 from toydiff.score_model import LARGEST_SIGMA
 from toydiff.setting import PAPER_EMA, SEEDS, TEXT_AXES, Setting, describe
 from toydiff.sweep_figure import axis_label

@@ -7,7 +7,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from toydiff.sampling import SIGMA_MAX, SIGMA_MIN
+from toydiff.schedules import SIGMA_MAX, SIGMA_MIN
 
 SIGMAS = tuple(SIGMA_MIN * (SIGMA_MAX / SIGMA_MIN) ** (i / 12) for i in range(13))
 TOPS = (8.0, 16.0, 32.0, 64.0, 100.0)
