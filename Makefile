@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figures report explore test test-slow bench lint format zoo check-wheel clean
+.PHONY: figures report explore test test-slow bench scaling lint format zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
@@ -21,9 +21,13 @@ test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 -m "not slow and not browser"
 	$(BIN)/pytest -m "browser and not slow"
 
-# How fast the explorer follows, measured in Chromium.
+# How fast everything is on this machine, the explorer in Chromium too, into benchmarks/.
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/explorer.py
+	$(BIN)/python benchmarks/run.py
+
+# How time and memory grow with the size of the work: some ten minutes.
+scaling: $(VENV)/.dev
+	$(BIN)/python benchmarks/scaling.py
 
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow

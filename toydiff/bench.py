@@ -76,7 +76,7 @@ def evaluation_flops(*networks: Architecture) -> float:
     return sum(2 * n.width * (4 + (n.labels + 1) * (n.labels > 0) + n.depth * n.width) for n in networks)
 
 
-def _training(recipe: Recipe) -> Work:
+def training(recipe: Recipe) -> Work:
     """Steps of a recipe, for each network. A step takes six products with each weight (see `loss_and_gradient`)."""
     mixtures, key, state = recipe.mixtures(), as_key(recipe.seed), init_state(recipe)
     work = 6 * recipe.batch * STEPS_PER_CALL * recipe.members * evaluation_flops(*recipe.architectures)
@@ -132,12 +132,12 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, Row] = {
-    "train": Row("training step, main model, batch 4,096", lambda: _training(Recipe())),
+    "train": Row("training step, main model, batch 4,096", lambda: training(Recipe())),
     "train_zoo": Row(
-        "the same for a network of the zoo, five widths together", lambda: _training(BUNDLES["fractal_tree"].recipes[0])
+        "the same for a network of the zoo, five widths together", lambda: training(BUNDLES["fractal_tree"].recipes[0])
     ),
     "train_ensemble": Row(
-        "the same for a network of width 32, eight members together", lambda: _training(Recipe(widths=(32,), members=8))
+        "the same for a network of width 32, eight members together", lambda: training(Recipe(widths=(32,), members=8))
     ),
     "mixture_score": Row("exact score, 4,096 points of 1,016 components", _mixture_score),
     "sample": Row("16,384 samples unguided, 63 evaluations", lambda: _sampling("unguided", 63)),
@@ -160,21 +160,26 @@ def measure_limits() -> Limits:
     rates = []
     for side in sides:
         square = jax.random.normal(as_key(0), (side, side))
-        rates.append(2 * side**3 / median(_times(Work(partial(jax.jit(jnp.matmul), square, square)), 9)))
+        rates.append(2 * side**3 / median(times(Work(partial(jax.jit(jnp.matmul), square, square)), 9)))
     line, passes = jnp.zeros(1 << 26, jnp.float32), 8  # several in one call: the first touches fresh memory
     pass_over = jax.jit(lambda x: jax.lax.fori_loop(0, passes, lambda _, x: x + 1, x))
-    return Limits(max(rates), 2 * line.nbytes * passes / median(_times(Work(partial(pass_over, line)), 5)))
+    return Limits(max(rates), 2 * line.nbytes * passes / median(times(Work(partial(pass_over, line)), 5)))
 
 
-def _times(work: Work, least: int = 5) -> list[float]:
+def times(work: Work, least: int = 5) -> list[float]:
     """Seconds of each call after one that warms up: at least so many, and more while they take less than `WITHIN`."""
     jax.block_until_ready(work.call())
-    times: list[float] = []
-    while len(times) < least or (sum(times) < WITHIN and len(times) < 100):
-        start = perf_counter()
-        jax.block_until_ready(work.call())
-        times.append(perf_counter() - start)
-    return times
+    taken: list[float] = []
+    while len(taken) < least or (sum(taken) < WITHIN and len(taken) < 100):
+        taken.append(once(work.call))
+    return taken
+
+
+def once(call: Callable[[], Any]) -> float:
+    """Seconds of a single call."""
+    start = perf_counter()
+    jax.block_until_ready(call())
+    return perf_counter() - start
 
 
 def measure(names: Iterable[str] = tuple(ROWS), *, progress: bool = True) -> dict[str, Any]:
@@ -200,11 +205,11 @@ def measure(names: Iterable[str] = tuple(ROWS), *, progress: bool = True) -> dic
 
 def _figure(row: Row, limits: Limits) -> Figure:
     work = row.prepare()
-    times = _times(work)
-    lower, middle, upper = quantiles(times, n=4)
+    taken = times(work)
+    lower, middle, upper = quantiles(taken, n=4)
     rate = work.flops / middle
     spread = (lower * work.share, upper * work.share)
-    return Figure(row.title, middle * work.share, spread, len(times), rate / limits.matrix_rate if rate else None)
+    return Figure(row.title, middle * work.share, spread, len(taken), rate / limits.matrix_rate if rate else None)
 
 
 def machine() -> dict[str, Any]:

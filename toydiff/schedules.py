@@ -58,7 +58,7 @@ def normal_schedule(
     return np.array([sigma_max, *inner, sigma_min, 0.0])
 
 
-ADAMS_DENSITY = -0.049, -0.368, 0.034, 0.066, 0.186, -0.166, -0.318, -0.59, -1.137
+ADAMS_DENSITY = -0.096, -0.355, -0.045, -0.108, 0.197, -0.213, -0.577, -0.926, -1.471
 """Logarithm of the density of the levels of `adams_schedule` over ln sigma, at nine places from the highest level to
 the lowest, evenly spaced; linear between. Found by a random search for the smallest errors of the solver "adams34"."""
 

@@ -160,7 +160,7 @@ SOLVERS: dict[str, Solver] = {
     "euler": Solver(euler, _pairs),
     "adams2": Solver(adams, partial(_adams_rows, predict=2, correct=2)),
     "adams3": Solver(adams, partial(_adams_rows, predict=3, correct=3)),
-    "adams34": Solver(adams, partial(_adams_rows, predict=3, correct=4, power=0.65)),
+    "adams34": Solver(adams, partial(_adams_rows, predict=3, correct=4, power=0.75)),
     "stochastic": Solver(stochastic, _pairs, stochastic=True),
 }
 """How the ODE is solved, or the SDE. "heun" and "stochastic" take 2 steps - 1 evaluations, the others one a step."""
