@@ -45,7 +45,7 @@ def test_import_starts_no_backend_and_help_imports_no_jax():
 def test_modules_import_only_from_files_above_them():
     """The order of the house: data flows one way."""
     text = """
-        checks compiled progress storage devices score_model mixture strokes datasets network denoiser
+        checks compiled progress storage draws devices score_model mixture strokes datasets network denoiser
         perturbed guidance schedules solvers sampling likelihood
         ema recipe score_matching training model_file training_run classifier zoo
         distances scored metrics model_metrics score_table setting sweep_table sweep plotting film figures sweep_figure
@@ -55,7 +55,7 @@ def test_modules_import_only_from_files_above_them():
         explorer.controls explorer.lab_file explorer.views explorer.take_along explorer.draw_tab explorer.train_tab
         explorer.sweep_tab
         explorer.app explorer.websocket explorer.server
-        bench options cli __main__
+        bench options sample_file cli __main__
     """
     order = text.split()
     files = {

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from toydiff.model_metrics import MODEL_METRICS, evaluate_model
     from toydiff.perturbed import perturb
     from toydiff.recipe import Recipe
-    from toydiff.sampling import Trajectory, sample
+    from toydiff.sampling import Trajectory, sample, sample_chunks
     from toydiff.schedules import adams_schedule, noise_schedule, normal_schedule
     from toydiff.score_matching import validation_loss
     from toydiff.score_model import ScoreModel
@@ -73,7 +73,7 @@ _HOME = {
     "perturbed": ("perturb",),
     "schedules": ("adams_schedule", "noise_schedule", "normal_schedule"),
     "solvers": ("SOLVERS",),
-    "sampling": ("Trajectory", "sample"),
+    "sampling": ("Trajectory", "sample", "sample_chunks"),
     "recipe": ("Recipe",),
     "score_matching": ("validation_loss",),
     "score_model": ("ScoreModel",),

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,8 @@ from toydiff.options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from toydiff.guidance import Guided
 
 
@@ -75,11 +77,9 @@ def _train(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str, Any]]:
-    """The model, its samples [n, 2] and the recipe that gives them again."""
-    import numpy as np
-
-    from toydiff import checks, datasets, guidance, sampling, zoo
+def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.ndarray"], dict[str, Any]]:
+    """The model, its samples [n, 2] in chunks and the recipe that gives them again."""
+    from toydiff import checks, datasets, guidance, sample_file, sampling, zoo
 
     distribution = datasets.open_distribution(options.distribution)
     main = zoo.default_main(distribution) if options.main is None else options.main
@@ -94,24 +94,17 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
         share=options.share,
         distribution=distribution,
     )
-    trajectory = sampling.sample(
+    n = checks.count("n", options.n)
+    chunks = sampling.sample_chunks(
         model,
         options.seed,
-        options.n,
+        n,
         steps=options.steps,
         sigma_min=options.sigma_min,
         sigma_max=options.sigma_max,
         solver=options.solver,
         start=None if checks.choice("start", options.start, ["exact", "noise"]) == "exact" else "noise",
-        path=False,
     )
-    samples = np.asarray(trajectory.samples)
-    lost = int((~np.isfinite(samples).all(1)).sum())
-    if lost:
-        raise checks.InputError(
-            f"{lost:,} of {len(samples):,} samples became NaN or infinite on the way; "
-            "lower the weight or sigma-max, or raise steps"
-        )
     weight = method.weight if options.weight is None else options.weight
     recipe = {
         name: value for name, value in vars(options).items() if name not in ("out", "json", "guide", "model_loss")
@@ -125,14 +118,13 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Any, dict[str,
         "guides": options.guide or list(zoo.default_guides(options.method, distribution)),
         "interval": [lo, None if hi == float("inf") else hi],
     }
-    return model, samples, recipe | {"toydiff": __version__}
+    return model, sample_file.attend(chunks, n), recipe | {"toydiff": __version__}
 
 
 def _sample(arguments: Sequence[str]) -> int:
-    import numpy as np
-
     from toydiff.checks import InputError
-    from toydiff.storage import check_writable, write_bytes
+    from toydiff.sample_file import write_samples
+    from toydiff.storage import check_writable
 
     parser = _parser("sample")
     add_sampling_options(parser)
@@ -142,11 +134,9 @@ def _sample(arguments: Sequence[str]) -> int:
     if options.out.suffix != ".npz":
         raise InputError(f"--out is {options.out}; it must end in .npz")
     check_writable(options.out)
-    _, samples, recipe = _draw_samples(options)
-    content = io.BytesIO()  # first in memory: a zip file cut off by a full disk complains when it is collected
-    np.savez(content, samples=samples, recipe=json.dumps(recipe))
-    write_bytes(options.out, content.getvalue())
-    print(f"wrote {len(samples):,} samples to {options.out}")
+    _, chunks, recipe = _draw_samples(options)
+    write_samples(options.out, chunks, options.n, recipe)
+    print(f"wrote {options.n:,} samples to {options.out}")
     return 0
 
 
@@ -180,10 +170,13 @@ def _evaluate(arguments: Sequence[str]) -> int:
 
 
 def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    import numpy as np
+
     from toydiff import datasets, metrics, model_metrics
     from toydiff.score_table import score_lines
 
-    model, samples, recipe = _draw_samples(options)
+    model, chunks, recipe = _draw_samples(options)
+    samples = np.concatenate(list(chunks))
     source = datasets.source_from_json(recipe["distribution"])
     whole = datasets.distribution(source, datasets.all_classes(source))
     scores = metrics.evaluate(samples, metrics.Reference(model.truth(), whole=whole), seed=options.seed)

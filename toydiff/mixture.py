@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from toydiff import draws
 from toydiff.checks import InputError, choice, count
 from toydiff.score_model import ScoreModel, check_sigma
 
@@ -166,13 +168,14 @@ class GaussianMixture(ScoreModel):
         density, along_x, along_y = jax.lax.scan(add, [zero, zero, zero], table)[0]
         return -jnp.stack([along_x, along_y], axis=1) / jnp.maximum(density, jnp.finfo(density.dtype).tiny)[:, None]
 
-    def sample(self, key: Seed, n: int, sigma: ArrayLike = 0.0) -> jax.Array:
+    def sample(self, key: Seed, n: int, sigma: ArrayLike = 0.0, *, first: int = 0) -> jax.Array:
         """`n` exact draws from p(x; sigma).
 
         Args:
             key: a JAX key or an integer seed.
             n: how many.
             sigma: noise level >= 0, one for all points or one each, [] or [n].
+            first: number of the first one. The draws of a key are an endless sequence, the same in whatever parts.
 
         Returns:
             Points [n, 2].
@@ -180,16 +183,20 @@ class GaussianMixture(ScoreModel):
         Raises:
             InputError: an argument is out of range.
         """
-        n, sigma = count("n", n), check_sigma(sigma, positive=False)
+        n, first, sigma = count("n", n), count("first", first, 0), check_sigma(sigma, positive=False)
         if sigma.shape not in ((), (n,)):
             raise InputError(f"sigma has shape {sigma.shape}; it must be one number or {n} of them")
-        key_component, key_noise = jax.random.split(as_key(key))
+        return self._sample(as_key(key), sigma, jnp.uint32(first), n)
+
+    @partial(jax.jit, static_argnames="n")
+    def _sample(self, key: jax.Array, sigma: jax.Array, first: jax.Array, n: int) -> jax.Array:
+        key_component, key_noise = jax.random.split(key)
         # Inverse of the cumulative weights: jax.random.categorical would draw n * k random numbers.
         cumulative = jnp.cumsum(self.weights)
-        uniform = jax.random.uniform(key_component, (n,)) * cumulative[-1]
+        uniform = draws.uniforms(key_component, first, n) * cumulative[-1]
         i = jnp.clip(jnp.searchsorted(cumulative, uniform, side="right"), 0, self.weights.size - 1)
         variance = self._eigenvalues[i] + jnp.broadcast_to(sigma**2, (n,))[:, None]
-        along_axes = jnp.sqrt(variance) * jax.random.normal(key_noise, (n, 2))
+        along_axes = jnp.sqrt(variance) * draws.normal_points(key_noise, first, n)
         return self.means[i] + jnp.einsum("nij,nj->ni", self._eigenvectors[i], along_axes)
 
     def branch_posterior(self, x: ArrayLike, sigma: ArrayLike = 0.0) -> jax.Array:

@@ -1,6 +1,6 @@
 """From noise to data along the probability-flow ODE, or with fresh noise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from toydiff import draws
 from toydiff.checks import InputError, choice, count, number
 from toydiff.devices import on_all_cores
 from toydiff.mixture import GaussianMixture, Seed, as_key
@@ -44,6 +45,7 @@ def sample(
     solver: str = "heun",
     start: GaussianMixture | str | ArrayLike | None = None,
     path: bool = True,
+    first: int = 0,
 ) -> Trajectory:
     """Integrate dx/dsigma = (x - D(x; sigma)) / sigma = -sigma score(x; sigma) from sigma_max to 0.
 
@@ -59,6 +61,7 @@ def sample(
         start: where the points begin. None: exact draws at sigma_max from the distribution that the model
             stands for. A mixture: exact draws from that one. "noise": N(0, sigma_max^2 I). Points [n, 2]: those.
         path: keep the points at every noise level; otherwise only the samples.
+        first: number of the first point. The points of a key are an endless sequence, of which these are a part.
 
     Returns:
         The trajectory. The same key gives the same points.
@@ -67,31 +70,72 @@ def sample(
         InputError: an argument is out of range, or `start` has another number of points.
     """
     check_model(model)
-    n = count("n", n)
+    n, first = count("n", n), count("first", first, 0)
     row = SOLVERS[choice("solver", solver, SOLVERS)]
     if schedule is None:
         sigmas = noise_schedule(steps, sigma_min=sigma_min, sigma_max=sigma_max, rho=rho)
     else:
         sigmas = _check_schedule(schedule)
-    x = starting_points(model, key, n, float(sigmas[0]), start)
+    x = starting_points(model, key, n, float(sigmas[0]), start, first=first)
     rows = jax.tree.map(lambda r: jnp.asarray(r, x.dtype), row.rows(tuple(sigmas.tolist())))
     solve = partial(_solve, rows=rows, integrate=row.integrate, path=bool(path))
-    keys = [jax.random.key_data(jax.random.split(jax.random.fold_in(as_key(key), 1), n))] if row.stochastic else []
+    keys = [draws.keys(jax.random.fold_in(as_key(key), 1), first, n)] if row.stochastic else []
     xs = jnp.moveaxis(on_all_cores(solve, model, model.block, x, *keys), 0, 1)
     return Trajectory(xs, jnp.asarray(sigmas if path else sigmas[-1:], x.dtype))
 
 
+def sample_chunks(
+    model: ScoreModel,
+    key: Seed,
+    n: int,
+    *,
+    chunk: int = 1 << 16,
+    start: GaussianMixture | str | ArrayLike | None = None,
+    **options: Any,
+) -> Iterator[np.ndarray]:
+    """The samples of `sample`, the very same numbers, a chunk at a time: in memory that does not grow with n.
+
+    Args:
+        model, key, n, start: as for `sample`.
+        chunk: at most as many points at a time, or one block of the model; the chunks are of equal size.
+        options: those of `sample` that say how the ODE is solved.
+
+    Yields:
+        Samples [chunk, 2]; the last ones are fewer.
+
+    Raises:
+        InputError: as `sample`, when the first chunk is asked for.
+    """
+    check_model(model)
+    n = count("n", n)
+    chunks = -(-n // count("chunk", chunk))
+    size = min(n, -(-n // (chunks * model.block)) * model.block)  # whole blocks: they are what `sample` computes
+    drawn = start is None or isinstance(start, str | GaussianMixture)
+    x = start if drawn else starting_points(model, key, n, SIGMA_MAX, start)
+    for first in range(0, n, size):
+        # The last ones too as a whole chunk, which is cut: nothing is compiled for another size.
+        begin = x if drawn else np.asarray(x)[np.minimum(np.arange(first, first + size), n - 1)]
+        chunk_end = sample(model, key, size, start=begin, first=first, path=False, **options).samples
+        yield np.asarray(chunk_end)[: n - first]
+
+
 def starting_points(
-    model: ScoreModel, key: Seed, n: int, sigma_max: float, start: GaussianMixture | str | ArrayLike | None
+    model: ScoreModel,
+    key: Seed,
+    n: int,
+    sigma_max: float,
+    start: GaussianMixture | str | ArrayLike | None,
+    *,
+    first: int = 0,
 ) -> jax.Array:
     """The points [n, 2] at sigma_max from which `sample` begins; its arguments, its errors."""
     if isinstance(start, str):
         choice("start", start, ["noise"])
-        return sigma_max * jax.random.normal(as_key(key), (n, 2))
+        return sigma_max * draws.normal_points(as_key(key), first, n)
     if start is None:
         start = model.truth()
     if isinstance(start, GaussianMixture):
-        return start.sample(key, n, sigma_max)
+        return start.sample(key, n, sigma_max, first=first)
     x = check_points(start, "start")
     if not isinstance(x, jax.core.Tracer) and not np.isfinite(x).all():
         raise InputError("start holds NaN or infinity; its points must be finite")
