@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import toydiff
-from toydiff import InputError, distances, evaluate
+from toydiff import InputError, distances, evaluate, scored
 from toydiff.metrics import METRICS, Metric, Reference, Scored, branch_recalls
 
 NEEDS_NO_TREE = [name for name in METRICS if not name.startswith("recall_depth")]
@@ -151,6 +151,27 @@ def test_occupancy_sums_to_one_and_its_expectation_is_the_mass(tree, reference):
     samples = Scored(tree.sample(1, 20_000), reference)
     assert samples.occupancy.sum() == pytest.approx(1, abs=1e-4)
     np.testing.assert_allclose(samples.occupancy, reference.branch_mass, atol=5 * np.sqrt(0.26 / 20_000))
+
+
+def test_sums_over_blocks_are_those_of_the_whole_posterior(tiny_mixture, tiny_reference, monkeypatch):
+    monkeypatch.setattr(scored, "BLOCK", 64)
+    samples = Scored(tiny_mixture.sample(1, 150), tiny_reference, seed=3)
+    posterior = np.asarray(tiny_mixture.branch_posterior(samples.x), np.float64)
+    np.testing.assert_allclose(samples.occupancy, posterior.mean(0), rtol=1e-6)
+    resampled = [posterior[drawn].mean(0) for drawn in samples.draws]
+    np.testing.assert_allclose([again.occupancy for again in samples.resamples], resampled, rtol=1e-6)
+
+
+def test_what_is_kept_of_a_sample_is_bounded(tree, reference):
+    """Its place in 64 directions, and twice what each of 40 resamples holds of it; not the posterior of 127 branches."""
+    samples = Scored(tree.sample(1, 2000), reference)
+    for row in METRICS.values():
+        row.function(samples)
+        [row.function(again) for again in samples.resamples[:2] if row.error is None]
+        row.error and row.error(samples)
+    kept = [a for owner in (samples, samples.projected, *samples.resamples) for a in vars(owner).values()]
+    arrays = {id(a): a.nbytes for a in kept if hasattr(a, "nbytes")}
+    assert sum(arrays.values()) / 2000 < 4 * (64 + 2 * 40) + 100
 
 
 def test_sliced_wasserstein_of_a_shift_is_its_mean_projection(tree, reference):

@@ -176,6 +176,8 @@ def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[s
     from toydiff.score_table import score_lines
 
     model, chunks, recipe = _draw_samples(options)
+    if options.n >= 1 << 18:
+        print(f"toydiff evaluate: the MMD takes long, all {options.n**2:.1e} pairs of samples", file=sys.stderr)
     samples = np.concatenate(list(chunks))
     source = datasets.source_from_json(recipe["distribution"])
     whole = datasets.distribution(source, datasets.all_classes(source))

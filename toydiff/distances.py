@@ -29,12 +29,15 @@ class Estimate(NamedTuple):
 
 
 class Projected:
-    """Samples x [n, 2] along each of `DIRECTIONS`: in order, and who stands where, both [directions, n]."""
+    """Samples x [n, 2] along each of `DIRECTIONS`; only who stands where is kept, [directions, n]."""
 
     def __init__(self, x: np.ndarray):
-        along = DIRECTIONS @ np.asarray(x, float).T
-        self.order = np.argsort(along, axis=1)
-        self.along = np.take_along_axis(along, self.order, axis=1)
+        self._x = np.asarray(x, float)
+        self.order = np.stack([np.argsort(self._x @ direction).astype(np.int32) for direction in DIRECTIONS])
+
+    def along(self, d: int) -> np.ndarray:
+        """The samples along direction number d, in order, [n]."""
+        return (self._x @ DIRECTIONS[d])[self.order[d]]
 
 
 class ExactProjections:
@@ -92,8 +95,8 @@ def sliced_wasserstein(samples: Projected, exact: ExactProjections) -> float:
 
     In one dimension it is the mean distance of the sorted samples from the exact quantiles.
     """
-    n = samples.along.shape[1]
-    return float(np.mean([np.abs(t - exact.quantiles(d, n)).mean() for d, t in enumerate(samples.along)]))
+    directions, n = samples.order.shape
+    return float(np.mean([np.abs(samples.along(d) - exact.quantiles(d, n)).mean() for d in range(directions)]))
 
 
 def sliced_wasserstein_error(samples: Projected, exact: ExactProjections, counts: np.ndarray) -> float:
@@ -110,8 +113,8 @@ def sliced_wasserstein_error(samples: Projected, exact: ExactProjections, counts
     n = counts.shape[1]
     distance = np.zeros(len(counts))
     for d in range(0, len(DIRECTIONS), 4):
-        t = samples.along[d]
-        difference = np.cumsum(counts[:, samples.order[d, :-1]], axis=1, dtype=np.float32) / np.float32(n)
+        t = samples.along(d)
+        difference = np.cumsum(np.take(counts, samples.order[d, :-1], axis=1), axis=1, dtype=np.float32) / np.float32(n)
         difference -= exact.cdf(d, (t[1:] + t[:-1]) / 2).astype(np.float32)
         distance += np.abs(difference, out=difference) @ np.diff(t).astype(np.float32)
     return float(distance.std(ddof=1) / (len(DIRECTIONS) / 4))
@@ -178,14 +181,18 @@ class EnergyDistance(KernelDistance):
 
     def across(self, x: np.ndarray) -> np.ndarray:
         """-E |x - Y|, by the projections."""
-        along = DIRECTIONS @ np.asarray(x, float).T
-        return -np.pi / 2 * np.mean([self._exact.mean_distance(d, t) for d, t in enumerate(along)], axis=0)
+        x = np.asarray(x, float)
+        total = np.zeros(len(x))
+        for d, direction in enumerate(DIRECTIONS):
+            total += self._exact.mean_distance(d, x @ direction)
+        return -np.pi / 2 * total / len(DIRECTIONS)
 
     def among(self, samples: Projected) -> np.ndarray:
         """-mean over j of |x_i - x_j|, by the projections, [n]."""
-        directions, n = samples.along.shape
+        directions, n = samples.order.shape
         total = np.zeros(n)
-        for t, order in zip(samples.along, samples.order, strict=True):
+        for d, order in enumerate(samples.order):
+            t = samples.along(d)
             below = np.cumsum(t) - t
             total[order] += t * (2 * np.arange(n) - n) + t.sum() - 2 * below
         return -np.pi / 2 * total / (n * directions)

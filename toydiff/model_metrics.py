@@ -39,8 +39,9 @@ def endpoint_distance(model: ScoreModel, seed: Seed, n: int) -> Estimate:
     lost = int((~np.isfinite(distance)).sum())
     if lost:
         raise InputError(f"{lost:,} of {n:,} samples became NaN or infinite on the way; lower the weight")
-    again = np.random.default_rng(int(jax.random.bits(as_key(seed)))).choice(distance, (RESAMPLES, n))
-    return Estimate(float(np.median(distance)), float(np.median(again, axis=1).std(ddof=1)))
+    random = np.random.default_rng(int(jax.random.bits(as_key(seed))))
+    again = [np.median(random.choice(distance, n)) for _ in range(RESAMPLES)]
+    return Estimate(float(np.median(distance)), float(np.std(again, ddof=1)))
 
 
 MODEL_METRICS: dict[str, ModelMetric] = {

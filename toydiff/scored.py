@@ -15,6 +15,8 @@ from toydiff.mixture import GaussianMixture, Seed, as_key
 
 RESAMPLES = 40
 """Of the bootstrap: a standard error is then known to 11%."""
+BLOCK = 1 << 16
+"""Samples whose posteriors are in memory together."""
 
 
 class Reference:
@@ -99,13 +101,17 @@ class Scored:
     """Samples with what several metrics need, each computed once.
 
     Attributes:
-        x: the samples [n, 2].
         reference: what they are compared with.
     """
 
     def __init__(self, x: ArrayLike, reference: Reference, *, draws: np.ndarray | None = None, seed: Seed = 0):
         """`draws`: which samples each resample holds, [resamples, size]; by default of a bootstrap with `seed`."""
-        self.x, self.reference, self._draws, self._seed = jnp.asarray(x), reference, draws, seed
+        self._x, self.reference, self._draws, self._seed = jnp.asarray(x), reference, draws, seed
+
+    @property
+    def x(self) -> jax.Array:
+        """The samples, [n, 2]."""
+        return self._x
 
     def __len__(self) -> int:
         return len(self.x)
@@ -116,18 +122,30 @@ class Scored:
         return np.asarray(self.reference.truth.log_density(self.x), float)
 
     @cached_property
-    def branch_posterior(self) -> np.ndarray:
-        """Posterior probability of each branch at each sample, [n, branches]."""
-        return np.asarray(self.reference.truth.branch_posterior(self.x))
-
-    @cached_property
     def occupancy(self) -> np.ndarray:
         """Share of the samples in each branch, [branches].
 
         A sample counts for every branch with its posterior probability there, so that exact samples have
         the branch's true mass as their expectation, also where branches overlap.
         """
-        return self.branch_posterior.mean(0, dtype=float)
+        return self._occupancies[0]
+
+    @cached_property
+    def resampled_occupancy(self) -> np.ndarray:
+        """The occupancy of each resample, [resamples, branches]."""
+        return self._occupancies[1]
+
+    @cached_property
+    def _occupancies(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both, by sums over blocks of samples: the posterior [n, branches] of all at once would be huge."""
+        truth = self.reference.truth
+        occupancy = np.zeros(truth.branch_count)
+        resampled = np.zeros((len(self.draws), truth.branch_count))
+        for i in range(0, len(self), BLOCK):
+            posterior = np.asarray(truth.branch_posterior(self.x[i : i + BLOCK]))
+            occupancy += posterior.sum(0, dtype=float)
+            resampled += self.counts[:, i : i + BLOCK] @ posterior
+        return occupancy / len(self), resampled / self.draws.shape[1]
 
     @cached_property
     def in_other_class(self) -> np.ndarray:
@@ -163,12 +181,10 @@ class Scored:
     @cached_property
     def counts(self) -> np.ndarray:
         """How often each resample holds each sample, [resamples, n]."""
-        return np.stack([np.bincount(i, minlength=len(self)) for i in self.draws]).astype(np.float32)
-
-    @cached_property
-    def resampled_occupancy(self) -> np.ndarray:
-        """The occupancy of each resample, [resamples, branches]."""
-        return np.asarray(self.counts @ self.branch_posterior / self.draws.shape[1], float)
+        counts = np.empty((len(self.draws), len(self)), np.float32)
+        for row, drawn in zip(counts, self.draws, strict=True):
+            row[:] = np.bincount(drawn, minlength=len(self))
+        return counts
 
     @cached_property
     def resamples(self) -> "list[Resample]":
@@ -177,23 +193,30 @@ class Scored:
 
 
 class Resample(Scored):
-    """Resample number r of some samples: what was computed for those is looked up."""
+    """Resample number r of some samples: what was computed for those is looked up, and not kept."""
 
     def __init__(self, samples: Scored, r: int):
-        super().__init__(np.asarray(samples.x)[samples.draws[r]], samples.reference)
-        self._samples, self._r = samples, r
+        self.reference, self._samples, self._r = samples.reference, samples, r
 
-    @cached_property
+    def __len__(self) -> int:
+        return len(self._drawn)
+
+    @property
+    def _drawn(self) -> np.ndarray:
+        """Which samples it holds."""
+        return self._samples.draws[self._r]
+
+    @property
+    def x(self) -> jax.Array:
+        """Those samples, [n, 2]."""
+        return jnp.asarray(np.asarray(self._samples.x)[self._drawn])
+
+    @property
     def log_density(self) -> np.ndarray:
         """Of the samples that it holds."""
-        return self._samples.log_density[self._samples.draws[self._r]]
+        return self._samples.log_density[self._drawn]
 
-    @cached_property
-    def branch_posterior(self) -> np.ndarray:
-        """Of the samples that it holds."""
-        return self._samples.branch_posterior[self._samples.draws[self._r]]
-
-    @cached_property
+    @property
     def occupancy(self) -> np.ndarray:
-        """The mean of `branch_posterior`."""
+        """Of the samples that it holds."""
         return self._samples.resampled_occupancy[self._r]
