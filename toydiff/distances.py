@@ -33,7 +33,9 @@ class Projected:
 
     def __init__(self, x: np.ndarray):
         self._x = np.asarray(x, float)
-        self.order = np.stack([np.argsort(self._x @ direction).astype(np.int32) for direction in DIRECTIONS])
+        self.order = np.empty((len(DIRECTIONS), len(x)), np.int32)
+        for order, direction in zip(self.order, DIRECTIONS, strict=True):
+            order[:] = np.argsort(self._x @ direction)
 
     def along(self, d: int) -> np.ndarray:
         """The samples along direction number d, in order, [n]."""
@@ -114,7 +116,8 @@ def sliced_wasserstein_error(samples: Projected, exact: ExactProjections, counts
     distance = np.zeros(len(counts))
     for d in range(0, len(DIRECTIONS), 4):
         t = samples.along(d)
-        difference = np.cumsum(np.take(counts, samples.order[d, :-1], axis=1), axis=1, dtype=np.float32) / np.float32(n)
+        difference = np.cumsum(np.take(counts, samples.order[d, :-1], axis=1), axis=1, dtype=np.float32)
+        difference /= np.float32(n)
         difference -= exact.cdf(d, (t[1:] + t[:-1]) / 2).astype(np.float32)
         distance += np.abs(difference, out=difference) @ np.diff(t).astype(np.float32)
     return float(distance.std(ddof=1) / (len(DIRECTIONS) / 4))

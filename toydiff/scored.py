@@ -144,7 +144,7 @@ class Scored:
         for i in range(0, len(self), BLOCK):
             posterior = np.asarray(truth.branch_posterior(self.x[i : i + BLOCK]))
             occupancy += posterior.sum(0, dtype=float)
-            resampled += self.counts[:, i : i + BLOCK] @ posterior
+            resampled += self.counts[:, i : i + BLOCK].astype(np.float32) @ posterior
         return occupancy / len(self), resampled / self.draws.shape[1]
 
     @cached_property
@@ -181,14 +181,17 @@ class Scored:
     @cached_property
     def counts(self) -> np.ndarray:
         """How often each resample holds each sample, [resamples, n]."""
-        counts = np.empty((len(self.draws), len(self)), np.float32)
+        counts = np.empty((len(self.draws), len(self)), np.uint16)
         for row, drawn in zip(counts, self.draws, strict=True):
             row[:] = np.bincount(drawn, minlength=len(self))
         return counts
 
-    @cached_property
+    @property
     def resamples(self) -> "list[Resample]":
-        """Those samples; for the bootstrap as many as there are, drawn from them with replacement."""
+        """Those samples; for the bootstrap as many as there are, drawn from them with replacement.
+
+        Not kept: they refer to this, and a circle of references holds its memory for long.
+        """
         return [Resample(self, r) for r in range(len(self.draws))]
 
 
