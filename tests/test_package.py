@@ -45,10 +45,11 @@ def test_import_starts_no_backend_and_help_imports_no_jax():
 def test_modules_import_only_from_files_above_them():
     """The order of the house: data flows one way."""
     text = """
-        checks compiled progress storage draws devices score_model mixture strokes datasets network denoiser
+        checks compiled progress hosts storage draws devices score_model mixture strokes datasets network denoiser
         perturbed guidance schedules solvers sampling likelihood
         ema recipe score_matching training model_file training_run classifier zoo
-        distances scored metrics model_metrics score_table setting sweep_table sweep plotting film figures sweep_figure
+        distances scored metrics model_metrics score_table setting sweep_table sweep_files sweep
+        plotting film figures sweep_figure
         experiment comparison ablations degradations other_guides frontier report
         explorer.families explorer.state explorer.help explorer.scene explorer.compute explorer.probe explorer.drawing
         explorer.recording explorer.picture explorer.pad explorer.weight explorer.worker explorer.trainer
@@ -84,7 +85,7 @@ def test_the_version_is_one():
     assert f"version: {toydiff.__version__}" in (ROOT / "CITATION.cff").read_text()
 
 
-@pytest.mark.parametrize("page", ["README.md", "figures/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "figures/README.md", "docs/devices.md"])
 def test_links_and_pictures_of_the_pages_exist(page):
     text = (ROOT / page).read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]

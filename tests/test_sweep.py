@@ -267,6 +267,20 @@ def test_samples_that_are_lost_are_named_and_the_others_kept(tmp_path, monkeypat
     assert len(run_sweep(grid, n=40, metrics=QUICK, out=out).rows) == 3
 
 
+def test_what_cannot_be_written_ends_the_sweep_in_one_line(tmp_path, monkeypatch):
+    def refuse(path, table):
+        raise InputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(sweep, "save_sweep", refuse)
+    monkeypatch.setattr(sweep, "_sample_together", lambda chunk, n: dict.fromkeys(chunk))
+    monkeypatch.setattr(sweep, "_measure", lambda *_: {})
+    grid = SMALL | {"method": ["cfg"], "weight": [1.0, 2.0]}
+    with pytest.raises(
+        InputError, match=r"2 of 2 settings were measured, then the sweep ended: cannot write .*No space"
+    ):
+        run_sweep(grid, n=40, metrics=QUICK, out=tmp_path / "sweep.csv")
+
+
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path, capsys, monkeypatch):
     whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
     words = [

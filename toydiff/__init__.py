@@ -86,7 +86,7 @@ _HOME = {
     "zoo": ("guided_model", "list_models", "load_model", "open_model"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_SUBMODULES = {*_HOME, "plotting"}
+_SUBMODULES = {*_HOME, "hosts", "plotting"}
 
 __all__ = ["__version__", *_MODULE_OF]
 

@@ -215,7 +215,7 @@ def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]
 
 
 def _sweep(arguments: Sequence[str]) -> int:
-    from toydiff import metrics, setting, storage, sweep, sweep_figure, sweep_table
+    from toydiff import hosts, metrics, setting, storage, sweep, sweep_figure, sweep_table
     from toydiff.checks import InputError
 
     parser = _parser("sweep")
@@ -227,7 +227,8 @@ def _sweep(arguments: Sequence[str]) -> int:
     if options.plot is not None:
         storage.check_writable(options.plot)
     if options.table is not None:
-        if options.plot is None or given_options(parser, options) & {"grid", "n", "metrics"}:
+        drawn = {"table", "plot", "quiet", *picture}
+        if options.plot is None or given_options(parser, options) - drawn:
             raise InputError("--from draws: it takes --plot, --metric, --x, --y and --by only")
         table = sweep_table.load_sweep(options.table)
     else:
@@ -235,10 +236,13 @@ def _sweep(arguments: Sequence[str]) -> int:
         grid = setting.parse_grid(options.grid)
         if options.plot is not None:
             sweep_figure.check_picture(options.plot, setting.settings_of(grid), names, **picture)
+        hosts.join(options.coordinator, options.num_processes, options.process_id)
         table = sweep.run_sweep(grid, n=options.n, metrics=names, out=options.out, progress=not options.quiet)
         if table.interrupted:
             print(f"toydiff sweep: stopped; the same command goes on from {options.out}", file=sys.stderr)
             return 130
+        if not hosts.is_first():
+            return 0
         print(f"{options.out} has {len(table.rows):,} settings, {table.n:,} samples each")
     if options.plot is not None:
         sweep_figure.draw_sweep(options.plot, table, **picture)

@@ -171,4 +171,12 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
     add("--x", help="its axis (default: the first that varies)")
     add("--y", help="its other axis: a heat map")
     add("--by", help="an axis with a curve for each of its values")
+    add(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="share the settings with other processes that run the same command: where process 0 listens, "
+        "or auto under SLURM, Open MPI and on a TPU slice",
+    )
+    add("--num-processes", type=int, metavar="N", help="with --coordinator: how many there are")
+    add("--process-id", type=int, metavar="I", help="with --coordinator: which of them this is, from 0")
     add("--quiet", action="store_true", help="no progress bar")

@@ -1,11 +1,9 @@
 """Sweeps: the samples of many settings, measured; together where they are compiled alike, and resumed where ended."""
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -14,17 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from toydiff import datasets
-from toydiff.checks import InputError, choice, count, shown
+from toydiff.checks import InputError, count
 from toydiff.devices import on_all_cores, threads
 from toydiff.guidance import Guided
+from toydiff.hosts import Team
 from toydiff.metrics import METRICS, Reference, evaluate
 from toydiff.mixture import as_key
 from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.sampling import sample, starting_points
 from toydiff.schedules import SIGMA_MAX
 from toydiff.setting import Setting, as_list, settings_of
-from toydiff.storage import PathLike, check_writable
-from toydiff.sweep_table import Sweep, load_sweep, save_sweep
+from toydiff.storage import PathLike
+from toydiff.sweep_files import begin_parts, in_order, open_table, put_together
+from toydiff.sweep_table import Sweep, save_sweep
 
 DEFAULT_METRICS = ("outlier_rate_0.001", "branch_coverage", "sliced_wasserstein")
 SECONDS_BETWEEN_SAVES = 2.0
@@ -44,6 +44,10 @@ def run_sweep(
 
     Settings of one seed start from the same noise, so that their differences are those of the settings.
 
+    Several processes that joined (`toydiff.hosts.join`) call it alike and share the settings: each writes its rows into
+    a part file beside the table, and in the end the first puts the parts together. Parts that an ended sweep left
+    are taken in by the next, of however many processes.
+
     Args:
         grid: values of some of the axes, the fields of `toydiff.setting.Setting`; all their combinations are measured.
         n: samples of each.
@@ -55,78 +59,109 @@ def run_sweep(
         The table, of all that is in the file; after Ctrl-C of what was finished, and it says that it was interrupted.
 
     Raises:
-        InputError: the grid is empty or has values that cannot be, a model does not exist, or the file is of another
-            n, set of metrics or version: all before any work. Or samples became NaN: after all other settings were
-            measured and written.
+        InputError: the grid is empty or has values that cannot be, a model does not exist, the file is of another
+            n, set of metrics or version, or several processes do not see the same files: all before any work. Or
+            samples became NaN: after all other settings were measured and written.
     """
     settings, n = settings_of(grid), count("n", n)
-    table = _open_table(n, metrics, out)
+    metrics = as_list("the list of metrics", metrics)
+    team = Team()
+    table, parts = open_table(n, metrics, out)
     missing = {setting: setting.model() for setting in settings if setting not in table.rows}
-    finished, saved = 0, monotonic()
-    lost: dict[Setting, InputError] = {}
-    bar = progress_bar(total=len(missing), unit="setting", show=progress)
-    with deferred_interrupt() as interrupted, bar:
+    own, file = table, out
+    if team.size > 1:
+        own, file = replace(table, rows={}), begin_parts(team, out, table, missing)
+    elif out is not None and parts:
+        put_together(out, in_order(table, settings), parts)
+    with deferred_interrupt() as interrupted:
+        stopping = partial(team.stopping, interrupted)
+        write = partial(_write, file, own, settings)
+        try:
+            lost = _measure_all(_share(missing, team), own, write, stopping, progress)
+        except InputError as error:  # as of a full disk: nobody must wait for this process
+            team.stop()
+            lost = [f"then the sweep ended: {error}"]
+        reasons = team.meet("measured", lost[0] if lost else "", meanwhile=stopping) - {""}
+        stopped = stopping()
+    if team.size > 1:
+        table = _join_parts(team, n, metrics, out, settings)
+    measured = len(missing.keys() & table.rows.keys())
+    if reasons:  # "then" is the last of them
+        raise InputError(f"{measured} of {len(missing)} settings were measured, {max(reasons)}")
+    return replace(in_order(table, settings), interrupted=stopped and measured < len(missing))
+
+
+def _measure_all(
+    missing: Mapping[Setting, Guided],
+    table: Sweep,
+    write: Callable[[], None],
+    stopping: Callable[[], bool],
+    progress: bool,
+) -> list[str]:
+    """Measure settings into the table, which is written now and then; those that were lost, and why."""
+    saved = monotonic()
+    lost = []
+    with progress_bar(total=len(missing), unit="setting", show=progress) as bar:
         try:
             for chunk in _chunks(missing):
-                if interrupted():
+                if stopping():
                     break
-                for setting, x in _sample_together(chunk, n).items():
+                for setting, x in _sample_together(chunk, table.n).items():
                     try:
                         table.rows[setting] = _measure(setting, x, table.metrics)
                     except InputError as error:  # the other settings are worth having
-                        lost[setting] = error
+                        lost.append(f"not {setting}: {error}")
                     bar.update()
-                finished += len(chunk)
-                if out is not None and monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                    save_sweep(out, table)
+                if monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                    write()
                     saved = monotonic()
         finally:
-            if out is not None and missing:
-                save_sweep(out, table)
-    if finished < len(missing):
-        return replace(table, interrupted=True)
-    for setting, reason in lost.items():
-        measured = f"{len(missing) - len(lost)} of {len(missing)} settings were measured"
-        raise InputError(f"{measured}, not {setting}: {reason}")
-    return table
+            if missing:
+                write()
+    return lost
 
 
-def _open_table(n: int, metrics: Iterable[str], out: PathLike | None) -> Sweep:
-    """An empty table, or the one in the file if it is of the same kind."""
-    names = dict.fromkeys(choice("metric", name, METRICS) for name in as_list("the list of metrics", metrics))
-    if not names:
-        raise InputError(f"the list of metrics is empty; it must have one or more of {', '.join(METRICS)}")
-    wanted = Sweep(n, tuple(names))
-    if out is None:
-        return wanted
-    if not isinstance(out, str | os.PathLike) or Path(out).suffix != ".csv":
-        raise InputError(f"the table's file is {shown(out)}; it must be a path that ends in .csv")
-    check_writable(out)
-    if not Path(out).exists():
-        return wanted
-    found = load_sweep(out)
-    for what in ("n", "metrics", "version"):
-        had, now = getattr(found, what), getattr(wanted, what)
-        if had != now:
-            raise InputError(f"{out} has {what} {_listed(had)}, not {_listed(now)}; sweep into another file")
-    return found
+def _write(file: PathLike | None, table: Sweep, settings: Sequence[Setting]) -> None:
+    if file is not None:
+        save_sweep(file, in_order(table, settings))
 
 
-def _listed(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+def _join_parts(team: Team, n: int, metrics: Sequence[str], out: Any, settings: Sequence[Setting]) -> Sweep:
+    """The table of all processes, which the first of them puts together while the others wait."""
+    failure = ""
+    if team.index == 0:
+        try:
+            table, parts = open_table(n, metrics, out)
+            put_together(out, in_order(table, settings), parts)
+        except InputError as error:
+            failure = str(error)
+    for reason in team.meet("joined", failure) - {""}:
+        raise InputError(reason)
+    return open_table(n, metrics, out)[0]
+
+
+def _share(models: Mapping[Setting, Guided], team: Team) -> dict[Setting, Guided]:
+    """The settings of this process. They are dealt out like cards, those that take equally long one after the other."""
+    dealt = [item for group in _alike(models) for item in group.items()]
+    return dict(dealt[team.index :: team.size])
 
 
 def _chunks(models: Mapping[Setting, Guided]) -> Iterator[dict[Setting, Guided]]:
     """The settings in groups that are compiled alike, a few at a time."""
+    size = threads() if jax.default_backend() == "cpu" else CELLS_AT_ONCE
+    for group in _alike(models):
+        items = list(group.items())
+        yield from (dict(items[i : i + size]) for i in range(0, len(items), size))
+
+
+def _alike(models: Mapping[Setting, Guided]) -> list[dict[Setting, Guided]]:
+    """The settings in groups that are compiled alike."""
     groups: dict[Any, dict[Setting, Guided]] = {}
     for setting, model in models.items():
         shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(model))
         alike = jax.tree.structure(model), shapes, setting.solver, setting.steps
         groups.setdefault(alike, {})[setting] = model
-    size = threads() if jax.default_backend() == "cpu" else CELLS_AT_ONCE
-    for group in groups.values():
-        items = list(group.items())
-        yield from (dict(items[i : i + size]) for i in range(0, len(items), size))
+    return list(groups.values())
 
 
 def _sample_together(chunk: Mapping[Setting, Guided], n: int) -> dict[Setting, np.ndarray]:
