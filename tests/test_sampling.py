@@ -116,6 +116,37 @@ def test_adams_on_its_schedule_needs_fewer_evaluations_than_heun(weight):
     assert np.quantile(fast, 0.95) < np.quantile(papers, 0.95)
 
 
+@pytest.mark.parametrize(("solver", "schedule"), [("heun", None), ("adams34", adams_schedule())])
+def test_float32_ends_where_float64_does(solver, schedule):
+    """The bundled models, guided: the typical end point agrees to a hundredth of the solvers' own error."""
+    model = toydiff.guided_model("autoguidance", 2.0)
+    start = np.asarray(toydiff.fractal_tree("A").sample(0, 256, 5.0))
+    options = {"start": start, "solver": solver, "schedule": schedule, "path": False}
+    single = np.asarray(sample(model, 0, 256, **options).samples)
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), model)
+        reference = sample(double, 0, 256, **options | {"start": start.astype(np.float64)}).samples
+        assert reference.dtype == np.float64
+        difference = np.hypot(*(single - np.asarray(reference)).T)
+    assert np.median(difference) < 2e-5
+    assert np.quantile(difference, 0.95) < 1e-3
+
+
+def test_adams_schedule_falls_between_its_ends():
+    sigma = adams_schedule()
+    assert sigma.shape == (25,)
+    np.testing.assert_allclose(sigma[[0, -2, -1]], [5, 0.002, 0])
+    assert (np.diff(sigma) < 0).all()
+    half = adams_schedule(12, sigma_min=0.01, sigma_max=1.0)  # the same density over another range
+    np.testing.assert_allclose(half[[0, -2, -1]], [1, 0.01, 0])
+    place = np.log(np.divide(sigma[:-1], 5)) / np.log(0.002 / 5)
+    np.testing.assert_allclose(
+        np.log(half[:-1]) / np.log(0.01), np.interp(np.linspace(0, 1, 12), np.linspace(0, 1, 24), place), atol=2e-3
+    )
+    with pytest.raises(InputError, match="steps is 1"):
+        adams_schedule(1)
+
+
 def test_normal_schedule_falls_between_its_ends():
     sigma = normal_schedule(12)
     assert sigma.shape == (13,)

@@ -17,7 +17,7 @@ from toydiff.explorer.state import KNOTS, State, guide_classes
 from toydiff.guidance import METHODS, Guided, WeightCurve, guide
 from toydiff.mixture import GaussianMixture
 from toydiff.sampling import Trajectory, sample
-from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule, normal_schedule
+from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS, adams_schedule, noise_schedule, normal_schedule
 from toydiff.score_model import ScoreModel
 from toydiff.zoo import ModelName, classifier_name, open_model
 
@@ -38,8 +38,8 @@ class Quality(NamedTuple):
 
 QUICK = Quality(2048, 200, "adams2", tuple(normal_schedule(9)))
 """While something moves: 9 evaluations in place of 63."""
-CURVE = Quality(2048, 0, "adams3", tuple(normal_schedule(24, std=3.5)))
-"""For the curve over the weight: nearer to the solution than the paper's 63 evaluations in the median."""
+CURVE = Quality(2048, 0, "adams34", tuple(adams_schedule()))
+"""For the curve over the weight: as near to the solution as the paper's 63 evaluations."""
 
 
 class Rung(NamedTuple):
@@ -59,7 +59,7 @@ LADDERS = {
         Rung(6.0, 2.5, "adams2", tuple(normal_schedule(20))),
         PAPERS,
     ),
-    CURVE[2:]: (Rung(3.0, 1.5, *CURVE[2:]), PAPERS),
+    CURVE[2:]: (Rung(3.0, 2.0, *CURVE[2:]), PAPERS),
 }
 """With the tree's paper models the median error of the end points is below 0.07 while something moves. The curve
 counts its points, so the few that are far off matter there: at w = 5 they would make 7% of outliers 12%."""
