@@ -150,6 +150,26 @@ def test_the_mixture_is_evaluated_once_for_all_widths(monkeypatch, key):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        replace(SMALL, batch=331),
+        replace(SMALL, loss="denoising"),
+        replace(SMALL, classes="AB", labelled=True, batch=50),
+    ],
+)
+def test_parts_of_a_batch_are_the_batch(recipe, key):
+    draw = jax.jit(partial(score_matching.draw_batch, recipe), static_argnames="parts")
+    whole = draw(recipe.mixtures(), key)
+    parts = [draw(recipe.mixtures(), key, part, parts=3) for part in range(3)]
+    together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    kept = together.weight > 0
+    assert kept.sum() == recipe.batch
+    assert len({len(part.sigma) for part in parts}) == 1
+    for ours, expected in zip(jax.tree.leaves(together), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(ours[kept], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(("threads", "compiled"), [(1, "_loop"), (2, "_part_of_gradients"), (2, "_descend_by_parts")])
 def test_one_compilation_for_any_number_of_steps(monkeypatch, threads, compiled):
     monkeypatch.setattr(training, "threads", lambda: threads)

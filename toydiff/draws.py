@@ -28,8 +28,13 @@ def uniforms(key: jax.Array, first: jax.Array | int, n: int) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames="n")
+def normals(key: jax.Array, first: jax.Array | int, n: int) -> jax.Array:
+    """Standard normal numbers from number `first` on, as of `jax.random.normal`, [n]."""
+    lowest = np.nextafter(np.float32(-1), np.float32(0))
+    uniform = uniforms(key, first, n) * (1 - lowest) + lowest
+    return np.float32(2**0.5) * jax.lax.erf_inv(jnp.maximum(lowest, uniform))
+
+
 def normal_points(key: jax.Array, first: jax.Array | int, n: int) -> jax.Array:
     """Standard normal points from number `first` on, as of `jax.random.normal`, [n, 2]."""
-    lowest = np.nextafter(np.float32(-1), np.float32(0))
-    uniform = uniforms(key, 2 * jnp.asarray(first, jnp.uint32), 2 * n) * (1 - lowest) + lowest
-    return (np.float32(2**0.5) * jax.lax.erf_inv(jnp.maximum(lowest, uniform))).reshape(n, 2)
+    return normals(key, 2 * jnp.asarray(first, jnp.uint32), 2 * n).reshape(n, 2)

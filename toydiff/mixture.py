@@ -186,10 +186,11 @@ class GaussianMixture(ScoreModel):
         n, first, sigma = count("n", n), count("first", first, 0), check_sigma(sigma, positive=False)
         if sigma.shape not in ((), (n,)):
             raise InputError(f"sigma has shape {sigma.shape}; it must be one number or {n} of them")
-        return self._sample(as_key(key), sigma, jnp.uint32(first), n)
+        return self.draw(as_key(key), sigma, jnp.uint32(first), n)
 
     @partial(jax.jit, static_argnames="n")
-    def _sample(self, key: jax.Array, sigma: jax.Array, first: jax.Array, n: int) -> jax.Array:
+    def draw(self, key: jax.Array, sigma: jax.Array, first: jax.Array, n: int) -> jax.Array:
+        """`sample` without its checks: all but `n` may be traced."""
         key_component, key_noise = jax.random.split(key)
         # Inverse of the cumulative weights: jax.random.categorical would draw n * k random numbers.
         cumulative = jnp.cumsum(self.weights)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toydiff import draws
 from toydiff.checks import count
 from toydiff.mixture import GaussianMixture, Seed, as_key
 from toydiff.network import Architecture, Params, energy
@@ -35,9 +36,9 @@ class Batch(NamedTuple):
     """Of each in the mean over the whole batch, [n]."""
 
 
-def draw_sigma(key: jax.Array, n: int) -> jax.Array:
-    """`n` noise levels with ln sigma ~ N(-2.3, 1.5^2), [n]."""
-    return jnp.exp(LOG_SIGMA_MEAN + LOG_SIGMA_STD * jax.random.normal(key, (n,)))
+def draw_sigma(key: jax.Array, n: int, first: int | jax.Array = 0) -> jax.Array:
+    """`n` noise levels with ln sigma ~ N(-2.3, 1.5^2), [n], from number `first` of the key's on."""
+    return jnp.exp(LOG_SIGMA_MEAN + LOG_SIGMA_STD * draws.normals(key, first, n))
 
 
 def draw_batch(
@@ -49,24 +50,26 @@ def draw_batch(
     of c or, where the label is dropped, that of all classes. All parts have one size, filled up by rows of weight 0.
     """
     key_sigma, key_class, key_drop, key_x, key_noise = jax.random.split(key, 5)
-    sigma = draw_sigma(key_sigma, recipe.batch)
+    size = -(-recipe.batch // parts)
+    first = jnp.uint32(part * size)
+    rows = first + jnp.arange(size)
+    sigma = draw_sigma(key_sigma, size, first)
     clean = recipe.loss == "denoising"
-    draws = [m.sample(key_x, recipe.batch, 0.0 if clean else sigma) for m in mixtures]
+    options = [m.draw(key_x, jnp.zeros(()) if clean else sigma, first, size) for m in mixtures]
     if recipe.labelled:
         classes = mixtures[:-1]
         sizes = np.cumsum([m.weights.size for m in classes])[:-1]
         mass = jnp.stack([part.sum() for part in jnp.split(mixtures[-1].weights, sizes)])
         drawn = jax.random.categorical(key_class, jnp.log(mass), shape=(recipe.batch,))
         dropped = jax.random.bernoulli(key_drop, recipe.label_dropout, (recipe.batch,))
+        drawn, dropped = drawn[rows], dropped[rows]  # beyond the last row JAX takes the last
         label = jnp.where(dropped, len(classes), drawn)
     else:
-        drawn, label = jnp.zeros(recipe.batch, jnp.int32), None
-    whole = _pick(draws, drawn), sigma, drawn, label, jax.random.normal(key_noise, (recipe.batch, 2))
-    size = -(-recipe.batch // parts)
-    rows = part * size + jnp.arange(size)
-    x, sigma, drawn, label, noise = jax.tree.map(lambda a: a[jnp.minimum(rows, recipe.batch - 1)], whole)
+        drawn, label = jnp.zeros(size, jnp.int32), None
+    x = _pick(options, drawn)
     weight = jnp.where(rows < recipe.batch, 1 / recipe.batch, 0.0)
     if clean:
+        noise = draws.normal_points(key_noise, first, size)
         return Batch(x + sigma[:, None] * noise, sigma, -noise / sigma[:, None], label, weight)
     scores = [m.score_of_draws(x, sigma) for m in mixtures]
     return Batch(x, sigma, _pick(scores, drawn if label is None else label), label, weight)
