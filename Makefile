@@ -16,9 +16,10 @@ explore: $(VENV)/.lab
 report: $(VENV)/.main
 	$(BIN)/toydiff report
 
-# All tests but the slow ones: on two processes, then those in Chromium, which are skipped where it is missing.
+# All tests but the slow ones: on two processes, each file in one, where it compiles and prepares what its tests share;
+# then those in Chromium, which are skipped where it is missing.
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 -m "not slow and not browser"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not browser"
 	$(BIN)/pytest -m "browser and not slow"
 
 # How fast everything is on this machine, the explorer in Chromium too, into benchmarks/.

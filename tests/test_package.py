@@ -94,6 +94,7 @@ def test_links_and_pictures_of_the_pages_exist(page):
         assert ((ROOT / page).parent / link).exists(), link
 
 
+@pytest.mark.usefixtures("few_draws", "nothing_ahead")
 def test_python_examples_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

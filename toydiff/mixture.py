@@ -186,7 +186,11 @@ class GaussianMixture(ScoreModel):
         n, first, sigma = count("n", n), count("first", first, 0), check_sigma(sigma, positive=False)
         if sigma.shape not in ((), (n,)):
             raise InputError(f"sigma has shape {sigma.shape}; it must be one number or {n} of them")
-        return self.draw(as_key(key), sigma, jnp.uint32(first), n)
+        key = as_key(key)
+        if sigma.ndim or isinstance(key, jax.core.Tracer):
+            return self.draw(key, sigma, jnp.uint32(first), n)
+        size = max(1024, 1 << (n - 1).bit_length())  # powers of two: compiled for few sizes, whatever n
+        return self.draw(key, sigma, jnp.uint32(first), size)[:n]
 
     @partial(jax.jit, static_argnames="n")
     def draw(self, key: jax.Array, sigma: jax.Array, first: jax.Array, n: int) -> jax.Array:
