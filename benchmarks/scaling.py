@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from toydiff.sample_file import write_samples
 
 import toydiff
 from toydiff import bench
@@ -24,6 +23,7 @@ from toydiff.compiled import keep_compiled
 from toydiff.denoiser import Denoiser
 from toydiff.mixture import as_key
 from toydiff.network import Architecture, init_params
+from toydiff.sample_file import write_samples
 from toydiff.schedules import adams_schedule
 
 RESULTS = Path(__file__).parent / "results"
