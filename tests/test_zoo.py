@@ -306,6 +306,7 @@ def test_a_failed_write_harms_nothing(tmp_path):
     assert target.read_text() == "after"
 
 
+@pytest.mark.slow
 def test_train_zoo_writes_every_recipe(few_draws, monkeypatch, tmp_path):
     recipes = (
         toydiff.Recipe(widths=(4, 8), batch=64),

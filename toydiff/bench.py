@@ -68,7 +68,7 @@ class Limits(NamedTuple):
     matrix_rate: float
     """Floating-point operations a second of a product of square matrices."""
     bandwidth: float
-    """Bytes a second read and written by y = x + 1 over 256 MB."""
+    """Bytes a second read and written by y = x + 1 over 128 MB."""
 
 
 def evaluation_flops(*networks: Architecture) -> float:
@@ -161,7 +161,7 @@ def measure_limits() -> Limits:
     for side in sides:
         square = jax.random.normal(as_key(0), (side, side))
         rates.append(2 * side**3 / median(times(Work(partial(jax.jit(jnp.matmul), square, square)), 9)))
-    line, passes = jnp.zeros(1 << 26, jnp.float32), 8  # several in one call: the first touches fresh memory
+    line, passes = jnp.zeros(1 << 25, jnp.float32), 8  # several in one call: the first touches fresh memory
     pass_over = jax.jit(lambda x: jax.lax.fori_loop(0, passes, lambda _, x: x + 1, x))
     return Limits(max(rates), 2 * line.nbytes * passes / median(times(Work(partial(pass_over, line)), 5)))
 
