@@ -188,6 +188,19 @@ def test_float32_follows_float64(tree):
     assert np.median(np.abs(np.asarray(single) - np.asarray(double))) < 1e-4
 
 
+@pytest.mark.parametrize("solver", ["heun", "stochastic"])
+def test_float64_begins_with_the_noise_of_float32(solver):
+    def ends():
+        gaussian = GaussianMixture([1.0], [[0.0, 0.0]], [np.diag(VARIANCE)])
+        return sample(gaussian, 1, 9, steps=3, start="noise", solver=solver).x
+
+    single = ends()
+    with jax.enable_x64(True):
+        double = ends()
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(double[0], single[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

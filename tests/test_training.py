@@ -166,6 +166,14 @@ def test_parts_of_a_batch_are_the_batch(recipe, key):
         np.testing.assert_allclose(ours[kept], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
+def test_float64_draws_the_batch_of_float32(key):
+    single = score_matching.draw_batch(SMALL, SMALL.mixtures(), key)
+    with jax.enable_x64(True):
+        double = score_matching.draw_batch(SMALL, SMALL.mixtures(), key)
+    assert {leaf.dtype for leaf in jax.tree.leaves(double)} == {np.dtype(np.float64)}
+    np.testing.assert_allclose(double.x, single.x, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("threads", "compiled"), [(1, "_loop"), (2, "_part_of_gradients"), (2, "_descend_by_parts")])
 def test_one_compilation_for_any_number_of_steps(monkeypatch, threads, compiled):
     monkeypatch.setattr(training, "threads", lambda: threads)

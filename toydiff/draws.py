@@ -29,10 +29,10 @@ def uniforms(key: jax.Array, first: jax.Array | int, n: int) -> jax.Array:
 
 @partial(jax.jit, static_argnames="n")
 def normals(key: jax.Array, first: jax.Array | int, n: int) -> jax.Array:
-    """Standard normal numbers from number `first` on, as of `jax.random.normal`, [n]."""
+    """Standard normal numbers from number `first` on, as of `jax.random.normal`, [n]; in float64 the same numbers."""
     lowest = np.nextafter(np.float32(-1), np.float32(0))
     uniform = uniforms(key, first, n) * (1 - lowest) + lowest
-    return np.float32(2**0.5) * jax.lax.erf_inv(jnp.maximum(lowest, uniform))
+    return (np.float32(2**0.5) * jax.lax.erf_inv(jnp.maximum(lowest, uniform))).astype(float)
 
 
 def normal_points(key: jax.Array, first: jax.Array | int, n: int) -> jax.Array:
