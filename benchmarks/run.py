@@ -64,7 +64,7 @@ def section(report):
     lines = [
         f"### {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['devices']}\n",
         f"{versions}. Limits in the same run: matrix product {rate:,.0f} GFLOP/s, memory {bandwidth:,.0f} GB/s.",
-        f"Peak memory of the whole run {report['peak_memory'] / 1e6:,.0f} MB.\n",
+        f"Peak memory of all figures in one process {report['peak_memory'] / 1e6:,.0f} MB.\n",
         "| | median | quartiles | utilisation |",
         "| --- | --- | --- | --- |",
     ]

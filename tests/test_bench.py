@@ -1,5 +1,6 @@
 import json
 from itertools import product
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -36,6 +37,20 @@ def test_figures_stand_beside_the_limits(capsys):
     assert 1e8 < report["peak_memory"] < 1e11
     lines = bench.table(report)
     assert any(grid["title"] in line and "%" in line for line in lines)
+
+
+def test_the_peak_of_memory_is_that_of_the_figures(monkeypatch):
+    memory = SimpleNamespace(ru_maxrss=1000)
+
+    def measure_limits():
+        memory.ru_maxrss = 10**6
+        return bench.Limits(1.0, 1.0)
+
+    monkeypatch.setattr(bench, "measure_limits", measure_limits)
+    monkeypatch.setattr(bench, "once", lambda call: 1.0)
+    monkeypatch.setattr(bench.resource, "getrusage", lambda who: memory)
+    monkeypatch.setattr(bench.sys, "platform", "darwin")  # where it comes in bytes
+    assert bench.measure(["import"])["peak_memory"] == 1000
 
 
 def test_work_is_shared_among_the_networks_of_an_ensemble():

@@ -58,8 +58,8 @@ class Figure(NamedTuple):
     """Median over the repeats, after one that warms up."""
     quartiles: tuple[float, float]
     repeats: int
-    utilisation: float | None
-    """Floating-point operations of the networks a second, over the rate of a large matrix product."""
+    rate: float | None
+    """Floating-point operations of the networks a second, if they are counted."""
 
 
 class Limits(NamedTuple):
@@ -194,22 +194,28 @@ def measure(names: Iterable[str] = tuple(ROWS), *, progress: bool = True) -> dic
     """
     rows = {name: ROWS[choice("figure", name, ROWS)] for name in names}
     keep_compiled()
-    limits, figures = measure_limits(), {}
+    figures = {}
     with progress_bar(total=len(rows), unit="figure", show=progress) as bar:
         for name, row in rows.items():
-            figures[name] = _figure(row, limits)._asdict()
+            figures[name] = _figure(row)
             bar.update()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"machine": machine(), "limits": limits._asdict(), "figures": figures, "peak_memory": peak}
+    limits = measure_limits()  # last: its arrays take more memory than all the rest
+    used = {name: {"utilisation": f.rate and f.rate / limits.matrix_rate} for name, f in figures.items()}
+    return {
+        "machine": machine(),
+        "limits": limits._asdict(),
+        "figures": {name: figure._asdict() | used[name] for name, figure in figures.items()},
+        "peak_memory": peak,
+    }
 
 
-def _figure(row: Row, limits: Limits) -> Figure:
+def _figure(row: Row) -> Figure:
     work = row.prepare()
     taken = times(work)
     lower, middle, upper = quantiles(taken, n=4)
-    rate = work.flops / middle
     spread = (lower * work.share, upper * work.share)
-    return Figure(row.title, middle * work.share, spread, len(taken), rate / limits.matrix_rate if rate else None)
+    return Figure(row.title, middle * work.share, spread, len(taken), work.flops / middle or None)
 
 
 def machine() -> dict[str, Any]:
@@ -248,7 +254,7 @@ def table(report: dict[str, Any]) -> list[str]:
         spread = " - ".join(shown_time(t) for t in figure["quartiles"])
         used = "" if figure["utilisation"] is None else f"{figure['utilisation']:.0%}"
         lines.append(f"{figure['title']:58}{shown_time(figure['seconds']):>10}{spread:>20}{used:>13}")
-    return [*lines, f"peak memory {report['peak_memory'] / 1e6:,.0f} MB"]
+    return [*lines, f"peak memory of all figures {report['peak_memory'] / 1e6:,.0f} MB"]
 
 
 def shown_time(seconds: float) -> str:
