@@ -217,6 +217,19 @@ def test_processes_that_do_not_see_the_same_are_refused(tmp_path):
         begin_parts(Pair(), out, table, settings)
 
 
+def test_a_process_that_cannot_begin_does_not_let_the_others_wait(tmp_path, start):
+    out = tmp_path / "sweep.csv"
+    save_sweep(out, Sweep(4, (METRIC,)))
+    of_another_n = "import sys\nif sys.argv[-1] == '1': sys.argv += ['-n', '5']"
+    team = start(of_another_n, "method=unguided", "-n", 4, "--metrics", METRIC, "--out", out)
+    lines = [process.communicate(timeout=hosts.SHUTDOWN_SECONDS / 2)[1] for process in team]
+    assert [process.returncode for process in team] == [2, 2]
+    assert lines[0] == (
+        f"toydiff sweep: the processes do not see the same {out}, or were not given the same grid, n and metrics\n"
+    )
+    assert lines[1] == f"toydiff sweep: {out} has n 4, not 5; sweep into another file\n"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -60,6 +60,7 @@ def join(
     jax.config.update("jax_enable_preemption_service", False)  # it would make SIGTERM do nothing
     jax.config.update("jax_cpu_collectives_implementation", None)  # nothing is computed across processes
     _initialize(options, coordinator, seconds)
+    jax.local_devices()  # now, for here too JAX waits until all have come: one that fails before would be waited for
 
 
 def _options(coordinator: str, num_processes: int | None, process_id: int | None) -> dict[str, Any]:

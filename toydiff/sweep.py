@@ -63,11 +63,15 @@ def run_sweep(
             n, set of metrics or version, or several processes do not see the same files: all before any work. Or
             samples became NaN: after all other settings were measured and written.
     """
-    settings, n = settings_of(grid), count("n", n)
-    metrics = as_list("the list of metrics", metrics)
     team = Team()
-    table, parts = open_table(n, metrics, out)
-    missing = {setting: setting.model() for setting in settings if setting not in table.rows}
+    try:
+        settings, n = settings_of(grid), count("n", n)
+        metrics = as_list("the list of metrics", metrics)
+        table, parts = open_table(n, metrics, out)
+        missing = {setting: setting.model() for setting in settings if setting not in table.rows}
+    except InputError as error:  # the others must not wait for this process in `begin_parts`
+        team.meet("read", str(error))
+        raise
     own, file = table, out
     if team.size > 1:
         own, file = replace(table, rows={}), begin_parts(team, out, table, missing)
