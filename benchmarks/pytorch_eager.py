@@ -1,6 +1,6 @@
 """The same training step and sampler in plain eager PyTorch, for comparison: written from the formulas, not ported.
 
-Run by `make bench` where torch is installed; it is no dependency of toydiff.
+Run by `make bench` where torch is installed and JAX computes on the CPU, as this does; it is no dependency of toydiff.
 """
 
 from itertools import pairwise

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import explorer
+import jax
 
 from toydiff import bench
 
@@ -21,7 +22,7 @@ def main():
     print("\n".join(bench.table(report)))
     commit = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"]
     report["commit"] = subprocess.run(commit, capture_output=True, text=True, check=False).stdout.strip()
-    if find_spec("torch"):
+    if find_spec("torch") and jax.default_backend() == "cpu":  # where PyTorch computes here
         import pytorch_eager
 
         report["eager_pytorch"] = pytorch_eager.measure()
