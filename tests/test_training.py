@@ -166,6 +166,11 @@ def test_parts_of_a_batch_are_the_batch(recipe, key):
         np.testing.assert_allclose(ours[kept], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
+def test_a_large_ensemble_begins_as_soon_as_a_small_one():
+    lines = [len(jax.make_jaxpr(partial(training.init_state, replace(SMALL, members=m)))().eqns) for m in (2, 50)]
+    assert lines[0] == lines[1]
+
+
 def test_float64_draws_the_batch_of_float32(key):
     single = score_matching.draw_batch(SMALL, SMALL.mixtures(), key)
     with jax.enable_x64(True):

@@ -90,8 +90,8 @@ def init_state(recipe: Recipe) -> TrainState:
         key = jax.random.fold_in(key_init, architecture.width)
         if recipe.members == 1:
             return init_params(architecture, key)
-        keys = [key, *(jax.random.fold_in(key, member) for member in range(1, recipe.members))]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(init_params(architecture, k) for k in keys))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(recipe.members)).at[0].set(key)
+        return jax.vmap(partial(init_params, architecture))(keys)
 
     params = tuple(init(architecture) for architecture in recipe.architectures)
     optimizer = _optimizer(recipe.learning_rate, recipe.decay_start).init(params)
