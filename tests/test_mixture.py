@@ -240,3 +240,8 @@ def test_the_score_of_draws_is_finite_everywhere():
     mixture = fractal_tree("A")
     scores = mixture.score_of_draws(jnp.asarray(FAR, float), jnp.full(len(FAR), 1e-3))
     assert np.isfinite(scores).all()
+
+
+def test_keys_of_other_generators_are_refused():
+    with pytest.raises(InputError, match=r"the key is of \"?rbg\"?; it must be of threefry2x32"):
+        fractal_tree("A").sample(jax.random.key(0, impl="rbg"), 3)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
@@ -63,7 +64,7 @@ class Figure(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What the machine can do, in float32."""
+    """What the machine can do in float32, at JAX's default precision: on some GPUs that is TF32."""
 
     matrix_rate: float
     """Floating-point operations a second of a product of square matrices."""
@@ -107,8 +108,8 @@ def _density_grid() -> Work:
 
 def _slider() -> Work:
     """From a new weight to the picture's bytes, as the explorer does while the slider moves, without a browser."""
-    weights, renderer = iter(np.linspace(1.0, 3.0, 10_000)), Renderer()
-    return Work(lambda: renderer.render(replace(State(), weight=float(next(weights))), compute.QUICK))
+    weights, renderer = cycle(np.linspace(1.0, 3.0, 101).tolist()), Renderer()
+    return Work(lambda: renderer.render(replace(State(), weight=next(weights)), compute.QUICK))
 
 
 FIRST_PICTURE = (
@@ -147,8 +148,10 @@ ROWS: dict[str, Row] = {
         lambda: _sampling("autoguidance", 24, solver="adams34", schedule=adams_schedule()),
     ),
     "density_grid": Row("log density of the main model, 400 x 400 points", _density_grid),
-    "slider": Row("explorer, from a new weight to the picture", _slider),
-    "first_picture": Row("explorer, from the start of Python to the picture", lambda: _program("-c", FIRST_PICTURE)),
+    "slider": Row("explorer, from a new weight (1 to 3) to the picture", _slider),
+    "first_picture": Row(
+        "explorer, from Python's start to the picture, warm cache", lambda: _program("-c", FIRST_PICTURE)
+    ),
     "help": Row("toydiff --help", lambda: _program("-m", "toydiff", "--help")),
     "import": Row("import toydiff", lambda: _program("-c", "import toydiff")),
 }
