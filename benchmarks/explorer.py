@@ -154,7 +154,7 @@ def measure():
                 if len(first) == 1:
                     explorer.page.close()
                     continue
-                explorer.page.wait_for_timeout(30_000)  # until what is compiled ahead is compiled
+                explorer.page.wait_for_timeout(90_000)  # until what is compiled ahead is compiled
                 rounds = []
                 for i in range(ROUNDS):
                     explorer.picture()

@@ -9,8 +9,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -66,18 +68,28 @@ def components(n):
     return median(bench.times(bench.Work(lambda: mixture.score(x, 0.1))))
 
 
+class Curve(NamedTuple):
+    """A row of the table of curves."""
+
+    measure: Callable[[int], float]
+    sizes: list[int]
+    title: str
+    power: int = 1
+    """Of the size, with which the work grows."""
+
+
 CURVES = {
-    "points": (points, [10**k for k in range(3, 8)], "guided samples, streamed to disk"),
-    "width": (width, [2**k for k in range(3, 10)], "width of the network, 16,384 scores"),
-    "members": (members, [2**k for k in range(7)], "members of an ensemble of width 32, one training step"),
-    "components": (components, [10, 100, 1000, 10_000, 100_000], "components of a mixture, 4,096 exact scores"),
+    "points": Curve(points, [10**k for k in range(3, 8)], "guided samples, streamed to disk"),
+    "width": Curve(width, [2**k for k in range(3, 10)], "width of the network, 16,384 scores", 2),
+    "members": Curve(members, [2**k for k in range(7)], "members of an ensemble, one training step"),
+    "components": Curve(components, [10**k for k in range(1, 6)], "components of a mixture, 4,096 exact scores"),
 }
 
 
 def one(curve, size):
     """Measure one size in this process, and print it."""
     keep_compiled()
-    seconds = CURVES[curve][0](size)
+    seconds = CURVES[curve].measure(size)
     peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     print(json.dumps({"size": size, "seconds": seconds, "peak_mb": int(peak[1]) / 1024}))
 
@@ -85,9 +97,9 @@ def one(curve, size):
 def main():
     """Measure every size, draw, write."""
     report = {"machine": bench.machine(), "curves": {}}
-    for curve, (_, sizes, _) in CURVES.items():
+    for curve, row in CURVES.items():
         report["curves"][curve] = []
-        for size in sizes:
+        for size in row.sizes:
             command = [sys.executable, __file__, curve, str(size)]
             found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             report["curves"][curve].append(found)
@@ -107,10 +119,12 @@ def draw(curves):
         size, seconds, peak = (np.array([row[key] for row in rows]) for key in ("size", "seconds", "peak_mb"))
         time, memory = axes[:, column]
         time.loglog(size, seconds, "o-", color="#3d7f3a")
-        time.loglog(size, seconds[-1] * size / size[-1], "--", color="#888888", label="linear")
+        power = CURVES[curve].power
+        label = "quadratic, as the work" if power == 2 else "linear, as the work"
+        time.loglog(size, seconds[-1] * (size / size[-1]) ** power, "--", color="#888888", label=label)
         memory.semilogx(size, peak, "o-", color="#b3402f")
         memory.set_ylim(0, 1.15 * peak.max())
-        memory.set_xlabel(CURVES[curve][2])
+        memory.set_xlabel(CURVES[curve].title)
         time.legend(frameon=False)
         for ax in (time, memory):
             ax.grid(alpha=0.25)

@@ -245,3 +245,9 @@ def test_the_score_of_draws_is_finite_everywhere():
 def test_keys_of_other_generators_are_refused():
     with pytest.raises(InputError, match=r"the key is of \"?rbg\"?; it must be of threefry2x32"):
         fractal_tree("A").sample(jax.random.key(0, impl="rbg"), 3)
+
+
+def test_points_times_components_are_bounded():
+    sizes = 1, 1016, 4096, 5000, 100_000
+    mixtures = [GaussianMixture(np.ones(k), np.zeros((k, 2)), np.tile(np.eye(2), (k, 1, 1))) for k in sizes]
+    assert [m.block for m in mixtures] == [256, 256, 256, 209, 10]
