@@ -20,7 +20,7 @@ report: $(VENV)/.main
 # then those in Chromium, which are skipped where it is missing.
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not browser"
-	$(BIN)/pytest -m "browser and not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "browser and not slow"
 
 # How fast everything is on this machine, the explorer in Chromium too, into benchmarks/.
 bench: $(VENV)/.dev

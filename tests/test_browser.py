@@ -126,6 +126,7 @@ def test_each_layer_switches_on_and_off(lab):
     lab.changes_picture(lambda: lab.select("scene", "Figure 1 (e): autoguidance"))
 
 
+@pytest.mark.slow
 def test_exact_scores_and_other_distributions(lab):
     lab.changes_picture(lambda: lab.click("guide-exact input"))
     lab.changes_picture(lambda: lab.select("classes", "B"))

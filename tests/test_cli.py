@@ -83,6 +83,7 @@ def test_evaluate_prints_a_table_and_json(capsys):
     assert float(printed) == pytest.approx(recall["value"], abs=recall["error"] / 10)
 
 
+@pytest.mark.slow
 def test_evaluate_prints_what_is_measured_of_the_model(capsys):
     models = *THREE, "-n", 100, "--steps", 2, "--model-metrics"
     assert run("evaluate", *models) == 0
@@ -191,6 +192,7 @@ def test_ctrl_c_leaves_a_model_and_a_checkpoint_and_the_same_command_resumes(tmp
     assert load_weights(tmp_path / "m-110.safetensors").architecture.width == 4
 
 
+@pytest.mark.slow
 def test_a_drawing_is_learned_and_sampled_by_its_file(tmp_path, capsys):
     drawing, model, samples = (tmp_path / name for name in ("mine.json", "m.safetensors", "s.npz"))
     stroke = toydiff.Stroke("A", 0.1, ((-0.5, 0.0), (0.5, 0.3)))

@@ -55,6 +55,7 @@ def test_unknown_distribution_is_refused():
         datasets.distribution("fractal_treee", "A")
 
 
+@pytest.mark.slow
 def test_an_added_distribution_is_found_everywhere(extra_distribution, few_draws, capsys):
     from toydiff.cli import main
 

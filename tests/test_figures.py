@@ -108,12 +108,12 @@ def test_axes_functions_use_the_current_axes_by_default(tree):
 @pytest.mark.parametrize(
     ("name", "panels"),
     [
-        ("fig1", 5),
+        pytest.param("fig1", 5, marks=pytest.mark.slow),
         ("fig2", 5),
         pytest.param("fig2-autoguidance", 5, marks=pytest.mark.slow),
         ("fig9", 25),
         pytest.param("implied", 6, marks=pytest.mark.slow),
-        ("methods", len(toydiff.METHODS) + 1),
+        pytest.param("methods", len(toydiff.METHODS) + 1, marks=pytest.mark.slow),
         ("three-gaussians", 8),
     ],
 )
@@ -197,6 +197,7 @@ def test_the_line_over_the_samples_holds_its_share():
     assert figures._level_holding(0.9, log_density) == pytest.approx(np.log(0.1) - np.log(2 * np.pi), abs=5e-3)
 
 
+@pytest.mark.slow
 def test_vector_formats_are_vector_with_points_as_pixels(tmp_path, few_draws, monkeypatch):
     monkeypatch.setattr(figures, "SAMPLES", 4096)
     files = draw_figures(["fig1"], tmp_path, formats=["svg", "pdf"], progress=False)

@@ -84,9 +84,11 @@ def test_a_drawing_that_cannot_be_is_refused_and_the_picture_stays(explorer, str
 @pytest.mark.parametrize(
     ("strokes", "classes"),
     [
-        ([stroke(points=[(0.1, 0.1)])], "A"),  # one point is a dot
+        pytest.param([stroke(points=[(0.1, 0.1)])], "A", marks=pytest.mark.slow),  # one point is a dot
         ([stroke(), stroke("B", [(0.0, 0.9)])], "AB"),
-        ([stroke(points=[(np.cos(t), np.sin(t)) for t in np.linspace(0, 6, 10_000)])], "A"),
+        pytest.param(
+            [stroke(points=[(np.cos(t), np.sin(t)) for t in np.linspace(0, 6, 10_000)])], "A", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_drawing_is_explored(explorer, strokes, classes):
