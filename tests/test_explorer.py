@@ -150,6 +150,7 @@ def test_quick_pictures_follow_the_trajectories_at_every_weight(method, weight):
         assert np.median(np.hypot(*(quick - exact).T)) < error
 
 
+@pytest.mark.slow
 def test_the_curve_counts_what_the_papers_solver_counts():
     for weight in (2.5, 5.0):
         state = State(weight=weight)

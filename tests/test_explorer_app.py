@@ -132,6 +132,7 @@ def wait_until(condition):
     pytest.fail("it never happened")
 
 
+@pytest.mark.slow
 def test_an_error_is_shown_and_the_explorer_goes_on(explorer, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("numbers <broken>")

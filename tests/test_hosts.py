@@ -143,6 +143,7 @@ def test_what_a_killed_process_had_finished_is_kept_and_the_others_end(tmp_path,
     check_whole(out)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_one_process_stops_all_and_leaves_one_table(tmp_path, start, monkeypatch):
     out = tmp_path / "sweep.csv"
     team, log = start_made_up(start, out, pause=0.2)

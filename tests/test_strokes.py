@@ -216,6 +216,7 @@ def test_a_drawing_stands_where_a_name_stands(drawing):
     assert toydiff.sample(model, 0, 16, steps=4).samples.shape == (16, 2)
 
 
+@pytest.mark.slow
 def test_recipe_and_weights_hold_the_drawing(drawing, tmp_path):
     recipe = Recipe(distribution=drawing, classes="AB", widths=(4,), batch=64, labelled=True)
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())))

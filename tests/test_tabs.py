@@ -244,6 +244,7 @@ def test_hidden_controls_come_back_with_another_scene(explorer):
     assert not explorer.banner.value
 
 
+@pytest.mark.slow
 def test_files_that_are_loaded_while_something_trains_stay_by_themselves(explorer, tmp_path):
     training = train(Recipe("three_gaussians", "A", widths=(4,), batch=64), 8, progress=False)
     save_model(tmp_path / "other.safetensors", training)

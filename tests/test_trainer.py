@@ -196,6 +196,7 @@ def test_closing_while_it_runs_waits_for_the_end(watched):
         watched.trainer.start(LONG)
 
 
+@pytest.mark.slow
 def test_the_program_may_end_while_it_trains():
     code = (
         "import threading\nfrom toydiff import Recipe\nfrom toydiff.explorer.trainer import Plan, Trainer\n"

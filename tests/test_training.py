@@ -35,7 +35,10 @@ def test_decay_is_the_power_function():
     assert float(power_decay(jnp.asarray(1), 96.995)) == 0
 
 
-@pytest.mark.parametrize("recipe", [replace(SMALL, batch=1500), replace(SMALL, classes="AB", labelled=True)])
+@pytest.mark.parametrize(
+    "recipe",
+    [replace(SMALL, batch=1500), pytest.param(replace(SMALL, classes="AB", labelled=True), marks=pytest.mark.slow)],
+)
 def test_fast_gradient_equals_plain_autodiff(recipe, key):
     architecture = recipe.architectures[0]
     params = init_params(architecture, key) | {"gain": jnp.float32(-0.3)}
@@ -71,6 +74,7 @@ def test_denoising_targets_have_the_true_score_as_their_mean(key, tree):
     assert np.abs(weighted - true).mean() > 0.1
 
 
+@pytest.mark.slow
 def test_labelled_batches_mix_classes_and_the_null_label(key):
     recipe = replace(SMALL, classes="AB", labelled=True, batch=20_000)
     batch = batch_of(recipe, key)

@@ -162,6 +162,7 @@ def test_more_capacity_and_more_training_lower_the_loss():
     assert loss[32, 512] > loss[32, 4096]
 
 
+@pytest.mark.slow
 def test_the_label_dropout_network_serves_both_halves_of_cfg():
     main, uncond = load_model("A", labelled=True), load_model("AB", labelled=True)
     assert float(main.params["gain"]) == float(uncond.params["gain"])
