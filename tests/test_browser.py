@@ -158,6 +158,7 @@ def test_the_probe_says_what_the_python_api_says(lab):
     lab.changes_picture(lambda: lab.select("scene", "Figure 1 (e): autoguidance"))
 
 
+@pytest.mark.slow
 def test_state_code_and_pictures_can_be_taken_along(explorer, tmp_path):
     explorer.changes_picture(lambda: explorer.select("scene", "Figure 1 (c): CFG"))
     explorer.tab("Keep")

@@ -195,6 +195,7 @@ def test_each_layer_changes_the_picture(renderer, layer):
     assert differ(empty, shown)
 
 
+@pytest.mark.slow
 def test_the_picture_follows_the_state(renderer):
     state = State()
     seen = [renderer.render(state, SMALL)]

@@ -109,7 +109,7 @@ def test_axes_functions_use_the_current_axes_by_default(tree):
     ("name", "panels"),
     [
         pytest.param("fig1", 5, marks=pytest.mark.slow),
-        ("fig2", 5),
+        pytest.param("fig2", 5, marks=pytest.mark.slow),
         pytest.param("fig2-autoguidance", 5, marks=pytest.mark.slow),
         pytest.param("fig9", 25, marks=pytest.mark.slow),
         pytest.param("implied", 6, marks=pytest.mark.slow),

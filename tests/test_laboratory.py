@@ -129,6 +129,7 @@ def test_a_drawn_distribution_is_explored(lab):
     lab.wait_for_text("numbers", r"median log density(-?[0-9.]+)")
 
 
+@pytest.mark.slow
 def test_networks_are_trained_on_it_stopped_saved_and_loaded(lab):
     """On what was drawn."""
     lab.tab("Draw")

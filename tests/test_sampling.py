@@ -238,6 +238,7 @@ def test_a_million_points_fit(tree):
     assert np.isfinite(samples).all()
 
 
+@pytest.mark.slow
 def test_the_stochastic_solver_samples_the_distribution(tiny_mixture):
     """Mean and covariance of the exact mixture; another key gives other points from the same start."""
     n = 20_000
