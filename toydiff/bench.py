@@ -33,6 +33,7 @@ from toydiff.progress import progress_bar
 from toydiff.recipe import Recipe
 from toydiff.sampling import sample
 from toydiff.schedules import adams_schedule
+from toydiff.score_matching import draw_sigma
 from toydiff.training import STEPS_PER_CALL, _run_steps, init_state
 from toydiff.zoo import BUNDLES, guided_model, load_model
 
@@ -95,7 +96,7 @@ def _sampling(method: str, evaluations: int, **options: Any) -> Work:
 
 def _mixture_score() -> Work:
     tree, n = fractal_tree("A"), 4096
-    sigma = jnp.exp(-2.3 + 1.5 * jax.random.normal(as_key(0), (n,)))
+    sigma = draw_sigma(as_key(0), n)
     x = tree.sample(1, n, sigma)
     return Work(lambda: tree.score(x, sigma))
 
@@ -158,7 +159,7 @@ ROWS: dict[str, Row] = {
 
 
 def measure_limits() -> Limits:
-    """The rate of matrix products, the best of three sizes, and the bandwidth of memory."""
+    """The rate of matrix products, the better of two sizes, and the bandwidth of memory."""
     sides = (1024, 2048) if jax.default_backend() == "cpu" else (4096, 8192)
     rates = []
     for side in sides:

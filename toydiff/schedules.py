@@ -12,6 +12,12 @@ SIGMA_MIN, SIGMA_MAX, RHO, STEPS = 0.002, 5.0, 7.0, 32
 """The paper's schedule for the toy."""
 
 
+def _check_ends(sigma_min: float, sigma_max: float) -> tuple[float, float]:
+    """Both, if they are noise levels and not the wrong way round."""
+    highest = number("sigma_max", sigma_max, SMALLEST_SIGMA, LARGEST_SIGMA)
+    return number("sigma_min", sigma_min, SMALLEST_SIGMA, highest), highest
+
+
 def noise_schedule(
     steps: int = STEPS, *, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX, rho: float = RHO
 ) -> np.ndarray:
@@ -27,8 +33,7 @@ def noise_schedule(
     """
     count("steps", steps, 1, 100_000)
     number("rho", rho, 1, 1000)
-    sigma_max = number("sigma_max", sigma_max, SMALLEST_SIGMA, LARGEST_SIGMA)
-    sigma_min = number("sigma_min", sigma_min, SMALLEST_SIGMA, sigma_max)
+    sigma_min, sigma_max = _check_ends(sigma_min, sigma_max)
     ramp = np.linspace(0, 1, steps)
     first, last = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return np.append((first + ramp * (last - first)) ** rho, 0.0)
@@ -50,8 +55,7 @@ def normal_schedule(
         InputError: a number is out of range.
     """
     count("steps", steps, 2, 100_000)
-    sigma_max = number("sigma_max", sigma_max, SMALLEST_SIGMA, LARGEST_SIGMA)
-    sigma_min = number("sigma_min", sigma_min, SMALLEST_SIGMA, sigma_max)
+    sigma_min, sigma_max = _check_ends(sigma_min, sigma_max)
     normal = NormalDist(number("mean", mean), number("std", std, above=0))
     last, first = (normal.cdf(math.log(s)) for s in (sigma_min, sigma_max))
     inner = [math.exp(normal.inv_cdf(p)) for p in np.linspace(first, last, steps)[1:-1]]
@@ -73,8 +77,7 @@ def adams_schedule(steps: int = 24, *, sigma_min: float = SIGMA_MIN, sigma_max: 
         InputError: a number is out of range.
     """
     count("steps", steps, 2, 100_000)
-    sigma_max = number("sigma_max", sigma_max, SMALLEST_SIGMA, LARGEST_SIGMA)
-    sigma_min = number("sigma_min", sigma_min, SMALLEST_SIGMA, sigma_max)
+    sigma_min, sigma_max = _check_ends(sigma_min, sigma_max)
     place = np.linspace(0, 1, 400)
     density = np.exp(np.interp(place, np.linspace(0, 1, len(ADAMS_DENSITY)), ADAMS_DENSITY))
     passed = np.append(0, np.cumsum((density[1:] + density[:-1]) / 2))
