@@ -53,7 +53,9 @@ check-wheel: $(VENV)/.dev
 	$(PYTHON) -m venv build/wheel/venv
 	build/wheel/venv/bin/pip install --quiet build/wheel/*.whl
 	$(PYTHON) -m zipfile -l build/wheel/*.whl > build/wheel/files
-	for file in explorer.css picture.js pad.js weight.js labconfig/page_config.json; do grep -q "explorer/$$file" build/wheel/files || exit 1; done
+	for file in explorer/explorer.css explorer/picture.js explorer/pad.js explorer/weight.js explorer/labconfig/page_config.json \
+	  webpage/page.html webpage/page.css webpage/points.js webpage/picture.js webpage/panel.js webpage/page.js; \
+	  do grep -q "toydiff/$$file" build/wheel/files || exit 1; done
 	grep -q notebooks/explorer.ipynb build/wheel/files
 	for name in letters rings spirals; do grep -q toydiff/drawings/$$name.json build/wheel/files || exit 1; done
 	cd build/wheel && venv/bin/toydiff figures --only fig2 --format png,pdf --out drawn

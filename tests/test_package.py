@@ -56,7 +56,8 @@ def test_modules_import_only_from_files_above_them():
         explorer.controls explorer.lab_file explorer.views explorer.take_along explorer.draw_tab explorer.train_tab
         explorer.sweep_tab
         explorer.app explorer.websocket explorer.server
-        bench options sample_file cli __main__
+        webpage.runs webpage.pack webpage.page
+        bench options sample_file sharing cli __main__
     """
     order = text.split()
     files = {

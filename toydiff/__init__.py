@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from toydiff.sweep_figure import draw_sweep
     from toydiff.sweep_table import Sweep, load_sweep
     from toydiff.training import Training, train
+    from toydiff.webpage.page import export_html
     from toydiff.zoo import guided_model, list_models, load_model, open_model
 
 # Loaded when first asked for: `toydiff --help` need not wait for JAX.
@@ -83,6 +84,7 @@ _HOME = {
     "sweep_figure": ("draw_sweep",),
     "sweep_table": ("Sweep", "load_sweep"),
     "training": ("Training", "train"),
+    "webpage.page": ("export_html",),
     "zoo": ("guided_model", "list_models", "load_model", "open_model"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

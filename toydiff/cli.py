@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toydiff import __version__
+from toydiff import __version__, sharing
 from toydiff.options import (
     Parser,
     add_sampling_options,
@@ -27,16 +27,11 @@ if TYPE_CHECKING:
     from toydiff.guidance import Guided
 
 
-def _parser(command: str) -> Parser:
-    return make_parser(command, COMMANDS[command].summary)
-
-
-def _train(arguments: Sequence[str]) -> int:
+def _train(parser: Parser, arguments: Sequence[str]) -> int:
     from toydiff import datasets, ema, training_run, zoo
     from toydiff.checks import InputError
     from toydiff.recipe import Recipe
 
-    parser = _parser("train")
     add_training_options(parser)
     options = parser.parse_args(arguments)
     if options.zoo:
@@ -121,12 +116,11 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
     return model, sample_file.attend(chunks, n), recipe | {"toydiff": __version__}
 
 
-def _sample(arguments: Sequence[str]) -> int:
+def _sample(parser: Parser, arguments: Sequence[str]) -> int:
     from toydiff.checks import InputError
     from toydiff.sample_file import write_samples
     from toydiff.storage import check_writable
 
-    parser = _parser("sample")
     add_sampling_options(parser)
     help_out = "file to write, ending in .npz: `samples` [n, 2] and `recipe`, a JSON text"
     parser.add_argument("--out", type=Path, required=True, help=help_out)
@@ -140,11 +134,10 @@ def _sample(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _evaluate(arguments: Sequence[str]) -> int:
+def _evaluate(parser: Parser, arguments: Sequence[str]) -> int:
     from toydiff.checks import InputError
     from toydiff.score_table import finite
 
-    parser = _parser("evaluate")
     add_sampling_options(parser)
     parser.add_argument(
         "--model-loss",
@@ -214,11 +207,10 @@ def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]
     return {name: loss._asdict() for name, loss in losses.items()}, [*lines, f"noise levels between: {edges}"]
 
 
-def _sweep(arguments: Sequence[str]) -> int:
+def _sweep(parser: Parser, arguments: Sequence[str]) -> int:
     from toydiff import hosts, metrics, setting, storage, sweep, sweep_figure, sweep_table
     from toydiff.checks import InputError
 
-    parser = _parser("sweep")
     add_sweep_options(parser)
     options = parser.parse_args(arguments)
     if (options.table is None) == (options.out is None):
@@ -250,41 +242,9 @@ def _sweep(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _figures(arguments: Sequence[str]) -> int:
-    from toydiff import figures
-
-    parser = _parser("figures")
-    add = parser.add_argument
-    add("--only", type=comma_separated(str), default=list(figures.FIGURES), help="some of them, comma-separated")
-    add("--format", type=comma_separated(str), default=["png"], help=f"some of {', '.join(figures.FORMATS)}")
-    add("--out", type=Path, default=Path("figures"), help="folder")
-    add("--seed", type=int, default=0, help="of the noise")
-    options = parser.parse_args(arguments)
-    for path in figures.draw_figures(options.only, options.out, formats=options.format, seed=options.seed):
-        print(f"wrote {path}")
-    return 0
-
-
-def _report(arguments: Sequence[str]) -> int:
-    from toydiff import report
-    from toydiff.checks import InputError
-
-    parser = _parser("report")
-    add = parser.add_argument
-    add("--only", type=comma_separated(str), default=list(report.SECTIONS), help="some of them, comma-separated")
-    add("--out", type=Path, help="folder of RESULTS.md; its pictures come into results/ there (default: figures)")
-    options = parser.parse_args(arguments)
-    if options.out is None and given_options(parser, options):
-        raise InputError("--only makes a page of a part: name another folder for it with --out")
-    for path in report.write_report(options.out or Path("figures"), options.only):
-        print(f"wrote {path}")
-    return 0
-
-
-def _bench(arguments: Sequence[str]) -> int:
+def _bench(parser: Parser, arguments: Sequence[str]) -> int:
     from toydiff import bench
 
-    parser = _parser("bench")
     parser.add_argument("--only", type=comma_separated(str), default=list(bench.ROWS), help="some, comma-separated")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
@@ -293,10 +253,9 @@ def _bench(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _explore(arguments: Sequence[str]) -> int:
+def _explore(parser: Parser, arguments: Sequence[str]) -> int:
     from toydiff.explorer.server import serve
 
-    parser = _parser("explore")
     parser.add_argument("--app", action="store_true", help="a clean page without code, for a lecture")
     parser.add_argument("--port", type=int, help="to listen on, on 127.0.0.1 (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
@@ -307,18 +266,19 @@ def _explore(arguments: Sequence[str]) -> int:
 class Command(NamedTuple):
     """A row of the table of commands."""
 
-    run: Callable[[Sequence[str]], int]
+    run: Callable[[Parser, Sequence[str]], int]
     summary: str
 
 
 COMMANDS: dict[str, Command] = {
     "explore": Command(_explore, "Open the explorer: drag the weight and watch."),
-    "figures": Command(_figures, "Draw the paper-style figures."),
+    "figures": Command(sharing.draw_figures, "Draw the paper-style figures."),
     "sample": Command(_sample, "Sample a guided model and write the points."),
     "evaluate": Command(_evaluate, "Measure samples, or the loss of models, against the exact distribution."),
     "sweep": Command(_sweep, "Measure all combinations of settings, and draw the table."),
-    "report": Command(_report, "Measure what the paper says, and write the page of results."),
+    "report": Command(sharing.write_report, "Measure what the paper says, and write the page of results."),
     "train": Command(_train, "Train denoisers by score matching."),
+    "export-html": Command(sharing.write_page, "Write a page with sliders that needs no Python."),
     "bench": Command(_bench, "Measure how fast this machine is, beside its limits."),
 }
 
@@ -326,7 +286,7 @@ COMMANDS: dict[str, Command] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status: 0, 2 for bad input, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    commands = "\n".join(f"  {name:10} {row.summary}" for name, row in COMMANDS.items())
+    commands = "\n".join(f"  {name:12} {row.summary}" for name, row in COMMANDS.items())
     parser = Parser(
         prog="toydiff",
         description="Diffusion guidance on 2D toy distributions whose density is known.",
@@ -359,7 +319,8 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
     try:
         keep_compiled()
-        return COMMANDS[command].run(arguments)
+        row = COMMANDS[command]
+        return row.run(make_parser(command, row.summary), arguments)
     except InputError as error:
         print(f"toydiff {command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

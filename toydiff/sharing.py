@@ -1,0 +1,65 @@
+"""The commands that make something to show to others: figures, the page of results, a page that needs no Python."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toydiff.options import Parser, comma_separated, given_options
+
+
+def draw_figures(parser: Parser, arguments: Sequence[str]) -> int:
+    """Draw the figures into a folder."""
+    from toydiff import figures
+
+    add = parser.add_argument
+    add("--only", type=comma_separated(str), default=list(figures.FIGURES), help="some of them, comma-separated")
+    add("--format", type=comma_separated(str), default=["png"], help=f"some of {', '.join(figures.FORMATS)}")
+    add("--out", type=Path, default=Path("figures"), help="folder")
+    add("--seed", type=int, default=0, help="of the noise")
+    options = parser.parse_args(arguments)
+    for path in figures.draw_figures(options.only, options.out, formats=options.format, seed=options.seed):
+        print(f"wrote {path}")
+    return 0
+
+
+def write_report(parser: Parser, arguments: Sequence[str]) -> int:
+    """Write the page of results."""
+    from toydiff import report
+    from toydiff.checks import InputError
+
+    add = parser.add_argument
+    add("--only", type=comma_separated(str), default=list(report.SECTIONS), help="some of them, comma-separated")
+    add("--out", type=Path, help="folder of RESULTS.md; its pictures come into results/ there (default: figures)")
+    options = parser.parse_args(arguments)
+    if options.out is None and given_options(parser, options):
+        raise InputError("--only makes a page of a part: name another folder for it with --out")
+    for path in report.write_report(options.out or Path("figures"), options.only):
+        print(f"wrote {path}")
+    return 0
+
+
+def write_page(parser: Parser, arguments: Sequence[str]) -> int:
+    """Write the page with sliders."""
+    from toydiff import datasets
+    from toydiff.explorer.state import State, with_classes
+    from toydiff.webpage import page, runs
+
+    add = parser.add_argument
+    add("out", type=Path, help="the page's file, .html")
+    add("--methods", type=comma_separated(str), default=list(runs.PAPERS), help="rows of the menu, comma-separated")
+    add("--distribution", default="fractal_tree", help="by name, or the file of a drawing")
+    add("--classes", help="that are sampled (default: A, or the only one)")
+    add("--seed", type=int, default=0, help="of the noise")
+    add("--points", type=int, default=1024, help="that are shown; fewer make a smaller file")
+    add("--samples", type=int, default=4096, help="that the numbers are measured on")
+    add("--title", default=page.TITLE, help="over the page")
+    add("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+    source = datasets.open_distribution(options.distribution)
+    classes = options.classes or datasets.all_classes(source)[0]
+    state = State(seed=options.seed)
+    if (source, classes) != (state.distribution, state.classes):
+        state = with_classes(state, source, classes)
+    kept = {name: getattr(options, name) for name in ("methods", "points", "samples", "title")}
+    size = page.export_html(options.out, state, progress=not options.quiet, **kept)
+    print(f"wrote {options.out}, {size / 1e6:.1f} MB: open it in any browser, or send it")
+    return 0
