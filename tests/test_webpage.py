@@ -277,7 +277,7 @@ def test_noise_level_and_play(opened):
     assert points(opened).std() > 5 * end.std()
     np.testing.assert_array_equal(points(opened), points(opened, 0))  # the same noise
     opened.get_by_role("button", name="Play").click()
-    opened.wait_for_timeout(300)
+    until(opened, "() => step > 6")
     opened.get_by_role("button", name="Pause").click()
     wait(opened)
     assert 0 < opened.evaluate("step") < 32

@@ -12,7 +12,9 @@ const LAYERS = {
 const layers = Object.fromEntries(Object.entries(LAYERS).map(([name, [, on]]) => [name, on]));
 let [step, goalStep] = [END, END]; // of the solver: 0 is all noise, END the data
 let [playing, ringed, dirty, last, resting] = [false, null, true, performance.now(), null];
-const changed = () => (dirty = true);
+const changed = () => {
+  dirty = true;
+};
 
 function checkbox(parent, name, checked, change) {
   const label = make(parent, "label", { className: "check" });
@@ -22,10 +24,14 @@ function checkbox(parent, name, checked, change) {
   return input;
 }
 
-const panels = ["cfg", page.first.method].map((name, i) => new Panel(i, name in page.methods ? name : page.first.method));
+const FIRST = ["cfg" in page.methods ? "cfg" : page.first.method, page.first.method];
+const panels = FIRST.map((method, i) => new Panel(i, method));
 const compare = checkbox($("layers"), "compare two pictures", innerWidth > 700, () => show());
 for (const [name, [title, on]] of Object.entries(LAYERS)) {
-  checkbox($("layers"), title, on, (checked) => changed((layers[name] = checked)));
+  checkbox($("layers"), title, on, (checked) => {
+    layers[name] = checked;
+    changed();
+  });
 }
 const visible = () => (compare.checked ? panels : panels.slice(1));
 
@@ -72,7 +78,7 @@ function tell() {
     inWords(metric, metric.exact),
   ]);
   const head = `<tr><td></td>${[...names, "exact"].map((name) => `<th scope="col">${name}</th>`).join("")}</tr>`;
-  const row = ([name, ...cells]) => `<tr><th scope="row">${name}</th>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
+  const row = ([name, ...cells]) => `<tr><th scope="row">${name}</th><td>${cells.join("</td><td>")}</td></tr>`;
   const html = head + rows.map(row).join("");
   if (html !== tell.html) $("numbers").innerHTML = tell.html = html;
   clearTimeout(resting);
@@ -92,7 +98,8 @@ function recall() {
   if (parts.length !== 3) return;
   panels.forEach((panel, i) => {
     const [method, weight, width, steps] = parts[i].split(",");
-    if (method in page.methods) panel.choose(method, Number(weight) || undefined, { width: Number(width), steps: Number(steps) });
+    const guide = { width: Number(width), steps: Number(steps) };
+    if (method in page.methods) panel.choose(method, Number(weight) || undefined, guide);
   });
   compare.checked = parts[2] === "2";
 }
@@ -122,49 +129,66 @@ function ring(panel, event) {
     const far = (x(panel.shown, n) - event.clientX + left) ** 2 + (y(panel.shown, n) - event.clientY + top) ** 2;
     if (far < best) [nearest, best] = [n, far];
   }
-  if (nearest !== ringed) changed((ringed = nearest));
+  if (nearest !== ringed) setRing(nearest);
+}
+
+function setRing(sample) {
+  ringed = sample;
+  changed();
+}
+
+// A mouse that is pressed moves the picture; else it points at a sample, as a finger does.
+function point(panel, event) {
+  if (!event.buttons || event.pointerType !== "mouse") return ring(panel, event);
+  const scale = (2 * halfWidth(step)) / panel.canvas.clientWidth;
+  camera.x -= event.movementX * scale;
+  camera.y += event.movementY * scale;
+  changed();
+}
+
+// A pinch on a touchpad comes as a wheel with Ctrl; without it the page scrolls.
+function pinch(panel, event) {
+  if (!event.ctrlKey) return;
+  event.preventDefault();
+  const { width, left, top } = panel.canvas.getBoundingClientRect();
+  const full = 2 * halfWidth(step);
+  const x = camera.x + ((event.clientX - left) / width - 0.5) * full;
+  const y = camera.y + (0.5 - (event.clientY - top) / width) * full;
+  zoom(Math.exp(-event.deltaY / 200), x, y);
 }
 
 function listen() {
   const follow = (goal, at = step) => {
     if (playing) play(false);
-    changed(([goalStep, step] = [goal, at]));
+    [goalStep, step] = [goal, at];
+    changed();
   };
-  withStops($("noise"), () => page.levels, (at) => follow(at, at), (at) => follow(at)); // prettier-ignore
+  const drag = (at) => follow(at, at);
+  withStops($("noise"), () => page.levels, drag, (goal) => follow(goal));
   $("play").addEventListener("click", () => play(!playing));
   $("closer").addEventListener("click", () => zoom(1.5));
   $("farther").addEventListener("click", () => zoom(1 / 1.5));
-  $("whole").addEventListener("click", () => changed(Object.assign(camera, { closer: 1, x: page.view.x, y: page.view.y })));
+  $("whole").addEventListener("click", () => {
+    Object.assign(camera, WHOLE);
+    changed();
+  });
   addEventListener("resize", changed);
   addEventListener("hashchange", () => (recall(), show()));
   for (const panel of panels) {
     const { canvas } = panel;
-    canvas.addEventListener("pointerleave", () => changed((ringed = null)));
-    canvas.addEventListener("pointerdown", (event) => event.pointerType === "mouse" && canvas.setPointerCapture(event.pointerId));
-    canvas.addEventListener("pointermove", (event) => {
-      if (!event.buttons || event.pointerType !== "mouse") return ring(panel, event);
-      const scale = (2 * halfWidth(step)) / canvas.clientWidth;
-      camera.x -= event.movementX * scale;
-      camera.y += event.movementY * scale;
-      changed();
-    });
-    canvas.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey) return; // the page scrolls; a pinch on a touchpad comes with it
-      event.preventDefault();
-      const { width, left, top } = canvas.getBoundingClientRect();
-      const [px, py] = [(event.clientX - left) / width - 0.5, 0.5 - (event.clientY - top) / width];
-      const full = 2 * halfWidth(step);
-      zoom(Math.exp(-event.deltaY / 200), camera.x + px * full, camera.y + py * full);
-    }, { passive: false }); // prettier-ignore
+    canvas.addEventListener("pointerleave", () => setRing(null));
+    for (const name of ["pointerdown", "pointermove"]) canvas.addEventListener(name, (event) => point(panel, event));
+    canvas.addEventListener("wheel", (event) => pinch(panel, event), { passive: false });
   }
 }
 
 $("noise").max = END;
 $("noise").value = END;
-for (const swatch of document.querySelectorAll("[data-colour]")) swatch.style.background = { ...page.colours, class: page.outlines.at(-1).light }[swatch.dataset.colour];
+const colours = { ...page.colours, class: page.outlines.at(-1).light };
+for (const swatch of document.querySelectorAll("[data-colour]")) swatch.style.background = colours[swatch.dataset.colour];
 const { main, samples, seed, version } = page.made;
 $("made").textContent =
-  `Between the weights that were computed the points are moved in straight lines; whatever stands still was computed. ` +
+  `Whatever stands still was computed; between these weights the points go straight from one place to the next. ` +
   `Numbers: ${samples.toLocaleString("en")} samples, seed ${seed}; "exact" is what as many exact samples score. ` +
   `Main model: ${main.exact ? "the exact density" : `width ${main.width}, ${main.steps.toLocaleString("en")} steps`}. ` +
   `Made by toydiff ${version}, toydiff export-html.`;

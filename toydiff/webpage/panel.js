@@ -5,6 +5,8 @@ const HELD_MS = 300; // a hand that holds still wants to see something computed 
 const smooth = (part) => part * part * (3 - 2 * part);
 const glide = (at, goal, passed) =>
   calm.matches || Math.abs(goal - at) < 0.005 ? goal : at + (goal - at) * (1 - Math.exp(-passed / 70));
+const ARROWS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 };
+const KEYS = { ...ARROWS, PageUp: 3, PageDown: -3, Home: -Infinity, End: Infinity };
 const nearestOf = (list, value) => list.reduce((a, b) => (Math.abs(b - value) < Math.abs(a - value) ? b : a));
 
 function make(parent, tag, properties = {}, attributes = {}) {
@@ -42,11 +44,10 @@ function withStops(input, stops, follow, rest) {
   input.addEventListener("keydown", (event) => {
     const all = stops();
     const i = all.indexOf(here());
-    const { length } = all;
-    const to = { ArrowRight: i + 1, ArrowUp: i + 1, ArrowLeft: i - 1, ArrowDown: i - 1, PageUp: i + 3, PageDown: i - 3, Home: 0, End: length }[event.key];
-    if (to === undefined) return;
+    const by = KEYS[event.key];
+    if (by === undefined) return;
     event.preventDefault();
-    rest((input.value = all[Math.max(0, Math.min(length - 1, to))]));
+    rest((input.value = all[Math.max(0, Math.min(all.length - 1, i + by))]));
   });
 }
 
@@ -61,7 +62,8 @@ class Panel {
     this.menu.addEventListener("change", () => this.choose(this.menu.value));
     this.weight = slider(controls, "weight w", "any");
     const places = () => this.run.weights.map((_, i) => i);
-    withStops(this.weight.input, places, (at) => this.aim(at, at), (at) => this.aim(at)); // prettier-ignore
+    const drag = (at) => this.aim(at, at);
+    withStops(this.weight.input, places, drag, (goal) => this.aim(goal));
     const guides = make(controls, "div", { className: "guides" });
     [this.width, this.training] = ["guide: width", "guide: training steps"].map((name) => slider(guides, name, 1));
     for (const { input } of [this.width, this.training]) input.addEventListener("input", () => this.pickGuide());
@@ -86,11 +88,13 @@ class Panel {
     this.own = page.runs.map((run, i) => ({ ...run, i })).filter((run) => run.method === method);
     const values = (what) => [...new Set(this.own.map((run) => run.guide?.[what]))].sort((a, b) => a - b);
     [this.widths, this.trainings] = [values("width"), values("steps")];
-    for (const [one, list, what] of [[this.width, this.widths, "width"], [this.training, this.trainings, "steps"]]) {
-      one.label.hidden = list[0] === undefined;
-      one.input.max = list.length - 1;
-      one.input.value = list.indexOf(nearestOf(list, guide?.[what]));
-    } // prettier-ignore
+    const offer = ({ label, input }, list, wanted) => {
+      label.hidden = list[0] === undefined;
+      input.max = list.length - 1;
+      input.value = list.indexOf(nearestOf(list, wanted));
+    };
+    offer(this.width, this.widths, guide?.width);
+    offer(this.training, this.trainings, guide?.steps);
     this.pickGuide();
     const { weights } = this.run;
     this.weight.label.hidden = weights.length < 2;

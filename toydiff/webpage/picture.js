@@ -11,18 +11,17 @@ const outlines = page.outlines.map(({ light, strong, lines }) => {
 });
 
 // Where the camera stands. What it holds grows with the noise, so that the points stay in the picture.
-const camera = { closer: 1, x: page.view.x, y: page.view.y };
+const WHOLE = { closer: 1, x: page.view.x, y: page.view.y };
+const camera = { ...WHOLE };
 const halfWidth = (step) => (page.view.half_width * Math.hypot(runs.sigma(step) / SIGMA_DATA, 1)) / camera.closer;
 
 // From points to pixels and back, in a square of `side` pixels.
 function lens(side, step) {
   const zoom = side / (2 * halfWidth(step));
   const [left, top] = [side / 2 - camera.x * zoom, side / 2 + camera.y * zoom];
-  return {
-    zoom, left, top,
-    x: (points, n) => left + points[n] * zoom,
-    y: (points, n) => top - points[n + page.points] * zoom,
-  }; // prettier-ignore
+  const x = (points, n) => left + points[n] * zoom;
+  const y = (points, n) => top - points[n + page.points] * zoom;
+  return { zoom, left, top, x, y };
 }
 
 // Draw a panel; `plain` are the points without guidance, where lines shall come from them.
@@ -46,7 +45,8 @@ function draw({ canvas, shown, outlier, ways }, step, layers, ringed, plain) {
     for (const n of some) all.forEach((points, i) => g[i ? "lineTo" : "moveTo"](x(points, n), y(points, n)));
   };
   const { colours, points } = page;
-  if (layers.trajectories) stroke(`${colours.trajectories}80`, 0.7, () => trace(Array(Math.min(TRACED, points)).keys()));
+  const traced = Array(Math.min(TRACED, points)).keys();
+  if (layers.trajectories) stroke(`${colours.trajectories}80`, 0.7, () => trace(traced));
   if (plain) {
     stroke(`${colours.rescue}b0`, 0.8, () => {
       for (let n = 0; n < points; n++) {

@@ -10,7 +10,7 @@ async function unpack(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// A run's whole steps, an Int32Array of `levels * 2 * points` for each weight, and its outliers, as many bits as points.
+// A run's whole steps, an Int32Array of `levels * 2 * points` for each weight, and which points end as outliers.
 function steps(bytes, weights, base, quanta, points) {
   const levels = quanta.length;
   const size = 2 * points;
@@ -74,8 +74,9 @@ class Runs {
   // Steps of a way from the noise to `step`, close enough to look round.
   stepsTo(step) {
     const { levels } = this.page;
-    const thirds = levels.slice(1).flatMap((level, i) => [0, 1, 2].map((k) => levels[i] + (k / 3) * (level - levels[i])));
-    return thirds.filter((one) => one < step);
+    const thirds = ([from, to]) => [0, 1, 2].map((k) => from + (k / 3) * (to - from));
+    const pairs = levels.slice(1).map((to, i) => [levels[i], to]);
+    return pairs.flatMap(thirds).filter((one) => one < step);
   }
 
   // Points at a place among the weights of a run and a step of the solver, both in between too, all x and then all y:
