@@ -6,22 +6,33 @@ import pytest
 import toydiff
 from toydiff import METHODS, InputError, noise_schedule
 from toydiff.explorer import compute, drawing
-from toydiff.explorer.probe import probe
-from toydiff.explorer.state import ModelChoice, State
+from toydiff.explorer.probe import _probe, probe
+from toydiff.explorer.state import KNOTS, ModelChoice, State
+from toydiff.guidance import WeightCurve
 
 AT = (0.62, 0.41)
 
 
+@pytest.fixture
+def no_paths(monkeypatch):
+    """The probe without its trajectories: compiling the sampling of every method takes longest."""
+    monkeypatch.setattr("toydiff.explorer.probe._paths", lambda *_: {})
+    yield
+    _probe.cache_clear()
+
+
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.usefixtures("no_paths")
 def test_scores_lengths_and_angles_are_those_of_the_models(method):
     state = State(method=method, weight=1.0 if method == "unguided" else 2.5, step=20, probe=AT)
     seen, sigma = probe(state), noise_schedule()[20]
     assert seen.sigma == pytest.approx(sigma)
     guides = ["A/32/512"] if method == "sharpened" else None  # the state's, where the row has another
-    guided = toydiff.guided_model(method, None if method == "unguided" else 2.5, guides=guides)
+    weight = WeightCurve(KNOTS, (state.weight,) * len(KNOTS))
+    guided = toydiff.guided_model(method, weight, guides=guides)
     expected = {"main": toydiff.load_model("A", 64, 4096), "guided": guided, "exact": toydiff.fractal_tree("A")}
     for name, model in expected.items():
-        step = np.asarray(model.denoise(AT, sigma)) - AT
+        step = sigma**2 * np.asarray(model.score(AT, sigma))  # D(x; sigma) - x
         np.testing.assert_allclose(seen.arrows[name].step, step, atol=2e-5)
         assert seen.arrows[name].length == pytest.approx(np.linalg.norm(step), abs=3e-5)
     exact, main = (np.arctan2(*np.asarray(expected[name].score(AT, sigma))[::-1]) for name in ("exact", "main"))
@@ -32,6 +43,7 @@ def test_scores_lengths_and_angles_are_those_of_the_models(method):
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "unguided"])
+@pytest.mark.usefixtures("no_paths")
 def test_no_weight_is_nearer_to_the_exact_score_than_the_best_one(method):
     at = (-0.02, 0.03) if method == "classifier" else AT  # where the other class is near
     state = State(method=method, weight=1.5, step=22, probe=at)

@@ -193,19 +193,22 @@ class GaussianMixture(ScoreModel):
         if sigma.ndim or isinstance(key, jax.core.Tracer):
             return self.draw(key, sigma, jnp.uint32(first), n)
         size = max(1024, 1 << (n - 1).bit_length())  # powers of two: compiled for few sizes, whatever n
-        return self.draw(key, sigma, jnp.uint32(first), size)[:n]
+        return self._place(*_numbers(key, jnp.uint32(first), size), sigma)[:n]
 
     @partial(jax.jit, static_argnames="n")
     def draw(self, key: jax.Array, sigma: jax.Array, first: jax.Array, n: int) -> jax.Array:
         """`sample` without its checks: all but `n` may be traced."""
-        key_component, key_noise = jax.random.split(key)
+        return self._place(*_numbers(key, first, n), sigma)
+
+    @jax.jit
+    def _place(self, uniform: jax.Array, normal: jax.Array, sigma: jax.Array) -> jax.Array:
+        """The draws [n, 2] that random numbers become, uniform ones [n] and standard normal points [n, 2]."""
         # Inverse of the cumulative weights: jax.random.categorical would draw n * k random numbers.
         cumulative = jnp.cumsum(self.weights)
-        uniform = draws.uniforms(key_component, first, n) * cumulative[-1]
-        i = jnp.clip(jnp.searchsorted(cumulative, uniform, side="right"), 0, self.weights.size - 1)
-        variance = self._eigenvalues[i] + jnp.broadcast_to(sigma**2, (n,))[:, None]
-        along_axes = jnp.sqrt(variance) * draws.normal_points(key_noise, first, n)
-        return self.means[i] + jnp.einsum("nij,nj->ni", self._eigenvectors[i], along_axes)
+        i = jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+        i = jnp.clip(i, 0, self.weights.size - 1)
+        variance = self._eigenvalues[i] + jnp.broadcast_to(sigma**2, uniform.shape)[:, None]
+        return self.means[i] + jnp.einsum("nij,nj->ni", self._eigenvectors[i], jnp.sqrt(variance) * normal)
 
     def branch_posterior(self, x: ArrayLike, sigma: ArrayLike = 0.0) -> jax.Array:
         """Posterior probability of each branch at points x [..., 2]: [..., number of branches]."""
@@ -214,6 +217,13 @@ class GaussianMixture(ScoreModel):
     def _branch_posterior_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         posterior = jax.nn.softmax(self.component_log_densities_at(x, sigma))
         return jax.ops.segment_sum(posterior, self.branches, self.branch_count)
+
+
+@partial(jax.jit, static_argnames="n")
+def _numbers(key: jax.Array, first: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
+    """Uniform numbers [n] and standard normal points [n, 2]: by themselves they are compiled once for all mixtures."""
+    key_component, key_noise = jax.random.split(key)
+    return draws.uniforms(key_component, first, n), draws.normal_points(key_noise, first, n)
 
 
 Components = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from toydiff.explorer.compute import Models, models_of, sigma_of
-from toydiff.explorer.state import State
-from toydiff.guidance import ALL_SIGMAS, guide
+from toydiff.explorer.state import KNOTS, State
+from toydiff.guidance import ALL_SIGMAS, WeightCurve, guide
 from toydiff.sampling import sample
 from toydiff.schedules import SIGMA_MIN, normal_schedule
 from toydiff.score_model import ScoreModel
@@ -91,7 +91,8 @@ def _best_weight(
 ) -> float | None:
     if state.method == "unguided":
         return None
-    twice = guide(state.method, models.main, *models.guides, weight=2.0, interval=ALL_SIGMAS, share=state.share)
+    two = WeightCurve(KNOTS, (2.0,) * len(KNOTS))  # a curve, as the guided model has: nothing more is compiled
+    twice = guide(state.method, models.main, *models.guides, weight=two, interval=ALL_SIGMAS, share=state.share)
     direction = _step(twice, x, sigma) - steps["main"]
     square = float(direction @ direction)
     return 1 + float((steps["exact"] - steps["main"]) @ direction) / square if square > 1e-12 else None
