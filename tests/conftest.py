@@ -6,6 +6,7 @@ import pytest
 from browser import CHROMIUM, Page, chromium, open_page, served
 
 import toydiff
+from toydiff import plotting
 from toydiff.compiled import keep_compiled
 from toydiff.datasets import Distribution
 from toydiff.denoiser import Denoiser
@@ -49,8 +50,10 @@ def reference(tree):
 
 
 def _few_draws():
-    """Quantiles and losses from few exact draws, for tests of what is done with them and not of how exact they are."""
+    """Quantiles and losses from few exact draws, pictures from coarse grids: for tests of what is done with them."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(plotting.plot_density.__kwdefaults__, "resolution", 48)
+        patch.setitem(plotting.plot_outline.__kwdefaults__, "resolution", 96)
         patch.setitem(toydiff.Reference.__init__.__kwdefaults__, "n", 1 << 14)
         patch.setattr(toydiff.validation_loss, "__defaults__", (1_000_003, 4096, 8))
         toydiff.sweep.reference_of.cache_clear()

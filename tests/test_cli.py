@@ -68,11 +68,13 @@ def test_sample_takes_other_models_and_settings(tmp_path):
     assert recipe["interval"] == [0.1, 1.0]
 
 
-def test_evaluate_prints_a_table_and_json(capsys):
+def test_evaluate_prints_a_table_and_json(capsys, keep_rows):
+    keep_rows(metrics.METRICS, "outlier_rate_0.001", "mean_log_density", "branch_recall")
     assert run("evaluate", "-n", 100, "--method", "truncation", "--seed", 3) == 0
     table = capsys.readouterr().out
     assert "truncation, w = 1.4, n = 100, seed 3" in table
     assert "outliers below the 0.1% quantile" in table
+    assert "mean log density" in table
     assert run("evaluate", "-n", 100, "--method", "truncation", "--seed", 3, "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["n"], report["seed"], report["weight"]) == (100, 3, 1.4)
@@ -107,7 +109,8 @@ def test_what_is_infinite_is_printed_and_null_in_json(capsys, monkeypatch):
     assert report["model_metrics"]["kl_of_truth"] == {"value": None, "error": None, "better": "lower"}
 
 
-def test_the_weight_may_be_a_curve(capsys):
+def test_the_weight_may_be_a_curve(capsys, keep_rows):
+    keep_rows(metrics.METRICS, "mean_log_density")
     models = *THREE, "--method", "cfg", "--guide", "exact/ABC", "-n", 100, "--solver", "euler"
     assert run("evaluate", *models, "-w", "0.01:1,0.1:3") == 0
     bent = capsys.readouterr().out

@@ -19,6 +19,7 @@ from toydiff.denoiser import Denoiser
 from toydiff.network import Architecture, init_params
 
 keep_compiled()
+toydiff.Reference.__init__.__kwdefaults__["n"] = 1 << 14
 assert jax.local_device_count() == int(sys.argv[2]), jax.devices()
 assert devices.threads() == 1 or jax.local_device_count() == 1
 small = Architecture(8, 2)

@@ -1,6 +1,7 @@
 import io
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +11,8 @@ from toydiff import METHODS, InputError, noise_schedule, normal_schedule
 from toydiff.explorer import compute, drawing
 from toydiff.explorer.compute import QUICK, Quality
 from toydiff.explorer.drawing import Renderer
-from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, with_classes, zoom
+from toydiff.explorer.state import KNOTS, LAYERS, PRESETS, ModelChoice, State, pan, reset_view, with_classes, zoom
+from toydiff.guidance import WeightCurve
 from toydiff.plotting import FULL_VIEW, View
 from toydiff.zoo import is_network
 
@@ -94,12 +96,17 @@ def test_zoom_keeps_the_point_under_the_pointer_and_pan_moves():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_models_are_those_of_the_method(method, tree):
+def test_models_are_those_of_the_method(method):
+    """To the last parameter, so that they need not be evaluated."""
+    weight = 1.0 if method == "unguided" else 2.0
     sizes = [name.split("/")[1:] for name in METHODS[method].guides if is_network(name)]
     guide = ModelChoice(*map(int, sizes[0])) if sizes else ModelChoice()
-    models = compute.models_of(State(method=method, weight=2.0, guide=guide))
-    expected = toydiff.guided_model(method, None if method == "unguided" else 2.0)
-    np.testing.assert_allclose(models.guided.score([0.3, 0.3], 0.1), expected.score([0.3, 0.3], 0.1), rtol=1e-6)
+    models = compute.models_of(State(method=method, weight=weight, guide=guide))
+    curve = WeightCurve(KNOTS, (weight,) * len(KNOTS))
+    expected = toydiff.guided_model(method, curve, interval=State().interval)
+    assert jax.tree.structure(models.guided) == jax.tree.structure(expected)
+    for ours, theirs in zip(jax.tree.leaves(models.guided), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     exact = State(method=method, main=ModelChoice(exact=True), guide=ModelChoice(exact=True))
     if method == "self-guidance":
         with pytest.raises(InputError, match="choose a trained network"):
@@ -232,7 +239,8 @@ def test_numbers_are_those_of_the_samples(reference):
     assert "class_leakage" not in compute.measure(replace(state, classes="AB"), SMALL)
 
 
-def test_the_curve_runs_over_the_weight():
+def test_the_curve_runs_over_the_weight(monkeypatch):
+    monkeypatch.setattr(compute, "CURVE_WEIGHTS", (1.0, 3.0, 4.5))  # with both solvers
     values = list(compute.curve(State(weight=2.2)))
     assert len(values) == len(compute.CURVE_WEIGHTS)
     assert list(compute.curve(State(weight=4.0))) == values

@@ -151,7 +151,8 @@ def test_the_mixture_is_evaluated_once_for_all_widths(monkeypatch, key):
     original = getattr(toydiff.GaussianMixture, name)
     monkeypatch.setattr(toydiff.GaussianMixture, name, lambda self, *a: calls.append(1) or original(self, *a))
     recipe = replace(SMALL, widths=(4, 8, 16), members=2, batch=128)
-    jax.eval_shape(partial(training._gradients, recipe), recipe.mixtures(), key, training.init_state(recipe))
+    state = jax.eval_shape(partial(training.init_state, recipe))
+    jax.eval_shape(partial(training._gradients, recipe), recipe.mixtures(), key, state)
     assert len(calls) == 1
 
 
@@ -177,9 +178,9 @@ def test_a_large_ensemble_begins_as_soon_as_a_small_one():
 
 
 def test_float64_draws_the_batch_of_float32(key):
-    single = score_matching.draw_batch(SMALL, SMALL.mixtures(), key)
+    single = batch_of(SMALL, key)
     with jax.enable_x64(True):
-        double = score_matching.draw_batch(SMALL, SMALL.mixtures(), key)
+        double = batch_of(SMALL, key)
     assert {leaf.dtype for leaf in jax.tree.leaves(double)} == {np.dtype(np.float64)}
     np.testing.assert_allclose(double.x, single.x, rtol=1e-4, atol=1e-5)
 
@@ -210,9 +211,12 @@ def test_cores_change_nothing_but_the_last_bits(monkeypatch, recipe):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
+PAIR = replace(SMALL, widths=(4, 8))
+
+
 def test_an_ensemble_is_networks_that_differ_in_their_first_weights():
     """On the same batches: the first is the network that trains alone, each has its own loss."""
-    together, alone = fit(replace(SMALL, widths=(4, 8), members=3), 5), fit(replace(SMALL, widths=(4, 8)), 5)
+    together, alone = fit(replace(PAIR, members=3), 5), fit(PAIR, 5)
     assert together.losses.shape == (5, 6)
     np.testing.assert_allclose(together.losses[:, ::3], alone.losses, rtol=1e-4)
     for width in (4, 8):
@@ -230,11 +234,11 @@ def test_an_ensemble_is_networks_that_differ_in_their_first_weights():
 
 def test_each_member_learns_as_it_would_alone(monkeypatch):
     """Its first weights given to a training of one network: the same losses."""
-    several = replace(SMALL, members=3)
+    several = replace(PAIR, members=3)
     third = jax.tree.map(lambda leaf: leaf[2], training.init_state(several).params)
-    start = training.init_state(SMALL)._replace(params=third, ema=third)
-    begun = training.Training(SMALL, start, np.zeros((0, 1), np.float32), {})
-    np.testing.assert_allclose(fit(several, 5).losses[:, 2], fit(SMALL, 5, resume=begun).losses[:, 0], rtol=1e-4)
+    start = training.init_state(PAIR)._replace(params=third, ema=third)
+    begun = training.Training(PAIR, start, np.zeros((0, 2), np.float32), {})
+    np.testing.assert_allclose(fit(several, 5).losses[:, 2::3], fit(PAIR, 5, resume=begun).losses, rtol=1e-4)
 
 
 def test_an_ensemble_is_saved_and_resumed(tmp_path, few_draws):
@@ -252,7 +256,7 @@ def test_an_ensemble_is_saved_and_resumed(tmp_path, few_draws):
 
 
 def test_snapshots_are_kept_at_their_steps():
-    done = fit(replace(SMALL, widths=(4, 8)), steps=12, snapshots=[5])
+    done = fit(PAIR, steps=12, snapshots=[5])
     assert sorted(done.snapshots) == [(4, 5), (4, 12), (8, 5), (8, 12)]
     assert done.denoiser().architecture.width == 4
     with pytest.raises(InputError, match=r"no snapshot .* \(8, 6\)"):
