@@ -47,11 +47,12 @@ zoo: $(VENV)/.main
 	$(BIN)/toydiff train --zoo --out toydiff/weights
 
 # The wheel, alone in an empty environment, draws a figure, and holds the drawings and what the explorer needs.
+# Only what is then imported is byte-compiled: all of the dependencies would take longer than the rest.
 check-wheel: $(VENV)/.dev
 	rm -rf build/wheel && mkdir -p build/wheel
-	$(BIN)/python -m build --wheel --outdir build/wheel
-	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/pip install --quiet build/wheel/*.whl
+	$(BIN)/python -m build --wheel --no-isolation --outdir build/wheel
+	$(PYTHON) -m venv --without-pip build/wheel/venv
+	$(BIN)/pip --python build/wheel/venv/bin/python install --quiet --no-compile build/wheel/*.whl
 	$(PYTHON) -m zipfile -l build/wheel/*.whl > build/wheel/files
 	for file in explorer/explorer.css explorer/picture.js explorer/pad.js explorer/weight.js explorer/labconfig/page_config.json \
 	  webpage/page.html webpage/page.css webpage/points.js webpage/picture.js webpage/panel.js webpage/page.js; \
