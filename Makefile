@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figures report explore test test-slow bench scaling lint format zoo check-wheel clean
+.PHONY: figures report explore lessons test test-slow bench scaling lint format zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
@@ -11,6 +11,10 @@ figures: $(VENV)/.main
 # Open the explorer in JupyterLab.
 explore: $(VENV)/.lab
 	$(BIN)/toydiff explore
+
+# Open the first of the lessons; the others lie beside it.
+lessons: $(VENV)/.lab
+	$(BIN)/toydiff explore --lesson 1
 
 # Measure what the paper says, and write figures/RESULTS.md anew: six minutes on two cores.
 report: $(VENV)/.main
@@ -58,6 +62,7 @@ check-wheel: $(VENV)/.dev
 	  webpage/page.html webpage/page.css webpage/points.js webpage/picture.js webpage/panel.js webpage/page.js; \
 	  do grep -q "toydiff/$$file" build/wheel/files || exit 1; done
 	grep -q notebooks/explorer.ipynb build/wheel/files
+	test $$(grep -c 'notebooks/[1-7]-.*ipynb' build/wheel/files) = 7
 	for name in letters rings spirals; do grep -q toydiff/drawings/$$name.json build/wheel/files || exit 1; done
 	cd build/wheel && venv/bin/toydiff figures --only fig2 --format png,pdf --out drawn
 	test -s build/wheel/drawn/fig2.png && test -s build/wheel/drawn/fig2.pdf

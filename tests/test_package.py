@@ -56,6 +56,7 @@ def test_modules_import_only_from_files_above_them():
         explorer.controls explorer.lab_file explorer.views explorer.take_along explorer.draw_tab explorer.train_tab
         explorer.sweep_tab
         explorer.app explorer.websocket explorer.server
+        lessons
         webpage.runs webpage.pack webpage.page
         bench options sample_file sharing cli __main__
     """

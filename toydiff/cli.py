@@ -257,10 +257,11 @@ def _explore(parser: Parser, arguments: Sequence[str]) -> int:
     from toydiff.explorer.server import serve
 
     parser.add_argument("--app", action="store_true", help="a clean page without code, for a lecture")
+    parser.add_argument("--lesson", type=int, help="open this lesson, 1 to 7, in place of the explorer")
     parser.add_argument("--port", type=int, help="to listen on, on 127.0.0.1 (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     options = parser.parse_args(arguments)
-    return serve(app=options.app, port=options.port, browser=not options.no_browser)
+    return serve(app=options.app, lesson=options.lesson, port=options.port, browser=not options.no_browser)
 
 
 class Command(NamedTuple):

@@ -123,12 +123,17 @@ def fig1(seed: int = 0) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def methods(seed: int = 0) -> Figure:
-    """The same as Figure 1 for every method in the table."""
-    rows = -(-(len(METHODS) + 1) // 3)
+def methods(seed: int = 0, names: Iterable[str] | None = None) -> Figure:
+    """The same as Figure 1 for every method in the table, or for some.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    names = [choice("method", name, METHODS) for name in (METHODS if names is None else names)]
+    rows = -(-(len(names) + 1) // 3)
     figure, axes = _figure(2.68 * rows, rows, 3)
-    _method_panels(axes.flat, METHODS, seed, open_model(MAIN_MODEL))
-    for ax in axes.flat[len(METHODS) + 1 :]:
+    _method_panels(axes.flat, names, seed, open_model(MAIN_MODEL))
+    for ax in axes.flat[len(names) + 1 :]:
         ax.set_axis_off()
     return figure
 

@@ -305,7 +305,13 @@ def guide(
     part = jnp.asarray(number("share", share, 0, 1), float)
     knots, w = jnp.log(jnp.asarray(curve.sigma, float)), jnp.asarray(curve.weight, float)
     away, weights = row.rule(main, guides, w, part)
-    stacked = jnp.asarray(list(weights), float).reshape(len(away), len(knots))
+    if len(away) != len(weights):
+        raise InputError(
+            f"the rule of method {method!r} gives {len(away)} models and {len(weights)} weights; "
+            "it must give a weight for each model"
+        )
+    # A rule may give a weight of its own, as one number for all knots.
+    stacked = jnp.asarray([jnp.broadcast_to(v, knots.shape) for v in weights], float).reshape(-1, len(knots))
     return Guided(main, tuple(away), stacked, knots, jnp.asarray([lo, hi], float))
 
 

@@ -192,10 +192,11 @@ def evaluate(
     rows = {name: row for name, row in metrics.items() if row.applies(reference)}
     floors = _floors(rows, reference, len(x))
     ours = Scored(x, reference, seed=seed)
-    return {name: Score(row.function(ours), _error(row, ours), *floors[name]) for name, row in rows.items()}
+    return {name: Score(row.function(ours), standard_error(row, ours), *floors[name]) for name, row in rows.items()}
 
 
-def _error(row: Metric, samples: Scored) -> float:
+def standard_error(row: Metric, samples: Scored) -> float:
+    """The standard error of a metric: by its formula, else by bootstrap."""
     if row.error is not None:
         return row.error(samples)
     return float(np.std([row.function(again) for again in samples.resamples], ddof=1))

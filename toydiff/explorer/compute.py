@@ -1,10 +1,10 @@
 """From a state to arrays, numbers and pictures; no widget is imported here."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from toydiff import datasets, metrics
 from toydiff.checks import InputError
 from toydiff.explorer.families import available, network
 from toydiff.explorer.state import KNOTS, State, guide_classes
-from toydiff.guidance import METHODS, Guided, WeightCurve, guide
+from toydiff.guidance import METHODS, Guided, Method, WeightCurve, guide
 from toydiff.mixture import GaussianMixture
 from toydiff.sampling import Trajectory, sample
 from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS, adams_schedule, noise_schedule, normal_schedule
@@ -126,6 +126,19 @@ def models_of(state: State) -> Models:
     return Models(truth_of(state.distribution, state.classes), main, tuple(guides), guided)
 
 
+def kept(maxsize: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`lru_cache` for a function of a state first; what a method gave is forgotten when its row is replaced."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @lru_cache(maxsize)
+        def of_row(row: Method, state: State, *others: Any) -> Any:
+            return function(state, *others)
+
+        return wraps(function)(lambda state, *others: of_row(METHODS[state.method], state, *others))
+
+    return decorate
+
+
 def sampling_part(state: State) -> State:
     """The state with everything that does not move the points at its default."""
     defaults = {name: getattr(State(), name) for name in ("step", "layers", "view", "points", "probe")}
@@ -137,7 +150,7 @@ def trajectory(state: State, quality: Quality) -> Trajectory:
     return _trajectory(sampling_part(state), quality._replace(resolution=0))
 
 
-@lru_cache(maxsize=16)
+@kept(maxsize=16)
 def _trajectory(state: State, quality: Quality) -> Trajectory:
     return _sample(state, quality)
 
@@ -189,7 +202,7 @@ def outliers(state: State, quality: Quality) -> np.ndarray:
     return _outliers(sampling_part(state), quality._replace(resolution=0))
 
 
-@lru_cache(maxsize=12)
+@kept(maxsize=12)
 def _outliers(state: State, quality: Quality) -> np.ndarray:
     log_density = truth_of(state.distribution, state.classes).log_density(_trajectory(state, quality).samples)
     return np.asarray(log_density) < _outlier_level(state.distribution, state.classes)
@@ -271,7 +284,7 @@ def curve(state: State) -> Iterator[tuple[float, float]]:
     return (_curve_point(replace(state, weight=w, weight_curve=None)) for w in CURVE_WEIGHTS)
 
 
-@lru_cache(maxsize=256)
+@kept(maxsize=256)
 def _curve_point(state: State) -> tuple[float, float]:
     scores = _measure(state, _sample(state, CURVE).samples, SHOWN_METRICS[:2])
     outlier_rate, coverage = (scores[name].value for name in SHOWN_METRICS[:2])

@@ -67,6 +67,7 @@ class Controls:
     def _fill_options(self, state: State) -> None:
         widgets = {name: widget for name, (widget, _) in self._rows.items()}
         drawn = [("your drawing", state.distribution)] if isinstance(state.distribution, Drawing) else []
+        widgets["method"].options = [(row.title, name) for name, row in METHODS.items()]  # a person may add one
         widgets["distribution"].options = [*((name, name) for name in datasets.DISTRIBUTIONS), *drawn]
         widgets["classes"].options = datasets.class_choices(datasets.all_classes(state.distribution))
         for name in ("main", "guide"):
@@ -134,12 +135,11 @@ class Controls:
         slider = w.FloatSlider(min=0, max=SLIDER_WEIGHT, step=0.05, description="weight w", readout=False)
         slider.layout.flex = "1 1 auto"
         share = w.FloatSlider(min=0, max=1, step=0.01, description="share")
-        methods = [(row.title, name) for name, row in METHODS.items()]
         weight = self._row("weight", slider, lambda s: min(s.weight, SLIDER_WEIGHT), straight)
         return [
             self._row(
                 "method",
-                w.Dropdown(options=methods, description="method"),
+                w.Dropdown(options=[State().method], description="method"),
                 lambda s: s.method,
                 lambda s, v: replace(straight(s, METHODS[v].weight), method=v),
             ),

@@ -1,14 +1,13 @@
 """The probe: what guidance does at one point, and whether it is right there."""
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from toydiff.explorer.compute import Models, models_of, sigma_of
+from toydiff.explorer.compute import Models, kept, models_of, sigma_of
 from toydiff.explorer.state import KNOTS, State
 from toydiff.guidance import ALL_SIGMAS, WeightCurve, guide
 from toydiff.sampling import sample
@@ -58,7 +57,7 @@ def probe(state: State) -> Probe | None:
     return _probe(replace(state, layers=default.layers, view=default.view, points=default.points, seed=default.seed))
 
 
-@lru_cache(maxsize=8)
+@kept(maxsize=8)
 def _probe(state: State) -> Probe:
     assert state.probe is not None
     models, sigma = models_of(state), sigma_of(state)

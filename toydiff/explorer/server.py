@@ -1,4 +1,4 @@
-"""`toydiff explore`: the explorer's notebook in JupyterLab, or as a page without code."""
+"""`toydiff explore`: the explorer's notebook or a lesson in JupyterLab, or the explorer as a page without code."""
 
 import importlib.util
 import os
@@ -13,6 +13,15 @@ from pathlib import Path
 from toydiff.checks import InputError, count
 
 NOTEBOOK = "explorer.ipynb"
+LESSONS = (
+    "1-noise-and-scores.ipynb",
+    "2-training.ipynb",
+    "3-classifier-free-guidance.ipynb",
+    "4-truncation.ipynb",
+    "5-autoguidance.ipynb",
+    "6-measure.ipynb",
+    "7-your-own-guidance.ipynb",
+)
 # Voila's pages ask other servers for fonts and MathJax: the browser is told to ask none but this one.
 ONLY_HERE = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://127.0.0.1:{port}; frame-ancestors 'self'"
 
@@ -23,18 +32,22 @@ def notebook_folder() -> Path:
     return next(folder for folder in (package / "notebooks", package.parent / "notebooks") if folder.is_dir())
 
 
-def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -> int:
+def serve(*, app: bool = False, lesson: int | None = None, port: int | None = None, browser: bool = True) -> int:
     """Run a Jupyter server on the loopback interface until it ends or Ctrl-C; its exit status.
 
     Args:
         app: show the page without code (Voila) in place of JupyterLab.
+        lesson: the number of the lesson that is opened, from 1; by default the explorer.
         port: to listen on; by default a free one.
         browser: open the page.
 
     Raises:
-        InputError: JupyterLab is not installed, the port is out of range or taken, or the notebook cannot be put into
-            the folder toydiff-notebooks.
+        InputError: JupyterLab is not installed, there is no such lesson, a lesson is to be shown without code, the
+            port is out of range or taken, or the notebooks cannot be put into the folder toydiff-notebooks.
     """
+    if lesson is not None and app:
+        raise InputError("a lesson's exercises are code, which --app hides; leave out --app or --lesson")
+    opened = NOTEBOOK if lesson is None else LESSONS[count("lesson", lesson, 1, len(LESSONS)) - 1]
     for module in ("jupyterlab", "voila", "anywidget"):
         if importlib.util.find_spec(module) is None:
             raise InputError(f"{module} is not installed: pip install 'toydiff[lab]'")
@@ -48,11 +61,12 @@ def serve(*, app: bool = False, port: int | None = None, browser: bool = True) -
     folder = Path("toydiff-notebooks").resolve()
     try:
         folder.mkdir(exist_ok=True)
-        if not (folder / NOTEBOOK).exists():  # a person's own changes stay
-            shutil.copy(notebook_folder() / NOTEBOOK, folder)
+        for name in (NOTEBOOK, *LESSONS):
+            if not (folder / name).exists():  # a person's own changes stay
+                shutil.copy(notebook_folder() / name, folder)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}; start in another folder") from None
-    page = f"/voila/render/{NOTEBOOK}" if app else f"/doc/tree/{NOTEBOOK}"  # one document, without the panels beside it
+    page = f"/voila/render/{opened}" if app else f"/doc/tree/{opened}"  # one document, without the panels beside it
     token = secrets.token_urlsafe(24)
     command = [
         *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
