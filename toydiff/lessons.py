@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import ipywidgets as w
 import matplotlib as mpl
 import numpy as np
+import PIL.Image
 from IPython.display import HTML, Image, display
 from jax.typing import ArrayLike
 from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ MEASURED = "outlier_rate_0.001", "branch_coverage", "sliced_wasserstein"
 GUIDANCE_ONLY = ("scene", "layers", "draw", "train", "sweep", "take-along")
 """What a lesson hides of the explorer, so that the guidance is left: `compare(..., hidden=GUIDANCE_ONLY)`."""
 STYLE: Any = {"font.size": 11, "axes.titlesize": 12, "axes.linewidth": 0.6, "axes.edgecolor": "#555555"}
-WIDTH, TALLEST = 10.4, 4.4
+WIDTH, TALLEST = 10.4, 3.6
 """Inches, at 100 pixels each: what a notebook in a window of 1280 x 720 shows without scrolling."""
 SHARPNESS = 1.6
 """Pixels of a picture for each of the page."""
@@ -137,8 +138,8 @@ def show(figure: Figure, *, dots: int = 145) -> None:
     """Show a figure below the cell, at `dots` pixels an inch; by default the package's figures fill the page."""
     content = io.BytesIO()
     with drawing_lock:
-        figure.savefig(content, format="png", dpi=SHARPNESS * dots)
-    display(Image(content.getvalue(), width=round(figure.get_figwidth() * dots)))
+        figure.savefig(content, format="png", dpi=SHARPNESS * dots, bbox_inches="tight", pad_inches=0.05)
+    display(Image(content.getvalue(), width=round(PIL.Image.open(content).width / SHARPNESS)))
 
 
 @contextmanager
@@ -177,8 +178,9 @@ def show_samples(
         for ax, (title, x) in zip(axes, points.items(), strict=True):
             for classes, hue in (("B", plotting.OTHER), ("A", plotting.CLASS)):
                 plotting.plot_outline(truth_of("fractal_tree", classes), hue=hue, resolution=400, ax=ax)
-            plotting.plot_samples(x[~outside[title]], size=0.6, ax=ax)
-            plotting.plot_samples(x[outside[title]], color=plotting.OUTLIER, size=3, ax=ax)
+            size = 60 / np.sqrt(len(x))  # few are drawn larger
+            plotting.plot_samples(x[~outside[title]], size=size, ax=ax)
+            plotting.plot_samples(x[outside[title]], color=plotting.OUTLIER, size=4 * size, ax=ax)
             rate, kept = (scores[title][name] for name in MEASURED[:2])
             ax.set_xlabel(
                 f"outliers {100 * rate.value:.1f} ± {100 * rate.error:.1f}%\n"
