@@ -221,7 +221,7 @@ def show_numbers(columns: Mapping[str, Mapping[str, Score | Estimate]]) -> None:
         + "</tr>"
         for name in next(iter(columns.values()))
     )
-    display(HTML(f"<table style='font-size:1.1em'><tr><th></th>{head}</tr>{rows}</table>"))
+    display(HTML(f"<table style='white-space:nowrap;font-size:1em'><tr><th></th>{head}</tr>{rows}</table>"))
 
 
 def _box(colour: str, text: str) -> str:
