@@ -219,3 +219,18 @@ def test_an_added_method_is_found_everywhere(keep_rows, few_draws, monkeypatch, 
     monkeypatch.setattr(figures, "SAMPLES", 500)
     figure = figures.methods(0)
     assert any("Half, w = 1.2" in ax.get_title() for ax in figure.axes)
+    some = figures.methods(0, ["half"])
+    assert [ax.get_title() for ax in some.axes] == ["(a) Ground truth", "(b) Half, w = 1.2", ""]
+    with pytest.raises(InputError, match="unknown method 'quarter'"):
+        figures.methods(0, ["half", "quarter"])
+
+
+def test_a_rule_gives_a_weight_for_each_model(tree, monkeypatch):
+    """A weight of its own may be one number, whatever the knots of the curve."""
+    curve = toydiff.WeightCurve((0.1, 1.0), (1.0, 3.0))
+    monkeypatch.setitem(METHODS, "fixed", Method(lambda *_: ((guidance.Flat(),), (2.0,)), "Fixed", "Fixed"))
+    x = tree.sample(0, 8, 0.1)
+    np.testing.assert_allclose(guide("fixed", tree, weight=curve).score(x, 0.1), 2 * tree.score(x, 0.1), rtol=1e-4)
+    monkeypatch.setitem(METHODS, "short", Method(lambda *_: ((guidance.Flat(),), ()), "Short", "Short"))
+    with pytest.raises(InputError, match="rule of method 'short' gives 1 models and 0 weights"):
+        guide("short", tree, weight=curve)
