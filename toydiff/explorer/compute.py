@@ -127,14 +127,16 @@ def models_of(state: State) -> Models:
 
 
 def kept(maxsize: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`lru_cache` for a function of a state first; what a method gave is forgotten when its row is replaced."""
+    """`lru_cache`, for a function whose first argument is a state: another row for its method is another result."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @lru_cache(maxsize)
         def of_row(row: Method, state: State, *others: Any) -> Any:
             return function(state, *others)
 
-        return wraps(function)(lambda state, *others: of_row(METHODS[state.method], state, *others))
+        call = wraps(function)(lambda state, *others: of_row(METHODS[state.method], state, *others))
+        vars(call)["cache_clear"] = of_row.cache_clear
+        return call
 
     return decorate
 
