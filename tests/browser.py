@@ -135,9 +135,11 @@ class Page:
 def run_all(page):
     """Run every cell; the moment of the click that took.
 
-    In JupyterLab a command that comes before the kernel is dropped silently: it is repeated until it took.
+    In JupyterLab a command that comes before the kernel is dropped silently, or opens a dialog: the kernel is waited
+    for, and the command repeated until it took.
     """
     page.wait_for_selector(".jp-CodeCell", timeout=60_000)
+    page.get_by_text(re.compile(r"\| Idle$")).first.wait_for(timeout=60_000)
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")  # of cells out of sight they are empty
     for _ in range(120):
         page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
