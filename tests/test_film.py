@@ -11,7 +11,7 @@ from PIL import Image
 from toydiff import InputError, film
 from toydiff.explorer import recording
 from toydiff.explorer.recording import KINDS, caption
-from toydiff.explorer.state import State
+from toydiff.explorer.state import ModelChoice, State, with_classes
 
 BACK, SQUARE = (255, 255, 255), (11, 79, 39)
 
@@ -130,7 +130,7 @@ def test_bad_pictures_leave_what_stood_there(kind, frames, words, tmp_path):
 
 
 def test_bad_arguments_are_refused(tmp_path):
-    with pytest.raises(InputError, match="unknown format 'avi'; there are gif, mp4"):
+    with pytest.raises(InputError, match=r"film.avi ends in .avi; a film ends in .gif or .mp4, a folder of PNGs in"):
         film.write_film(tmp_path / "film.avi", moving_square())
     with pytest.raises(InputError, match="fps is 0"):
         film.write_film(tmp_path / "film.gif", moving_square(), fps=0)
@@ -158,10 +158,37 @@ def test_a_failing_ffmpeg_says_why_and_leaves_nothing(broken_ffmpeg, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_path_without_an_ending_becomes_a_folder_of_pictures(tmp_path):
+    folder = tmp_path / "new" / "slides"
+    film.write_film(folder, moving_square(3))
+    assert sorted(p.name for p in folder.iterdir()) == ["frame-0001.png", "frame-0002.png", "frame-0003.png"]
+    for path, drawn in zip(sorted(folder.iterdir()), moving_square(3), strict=True):
+        with Image.open(path) as image:
+            assert (np.asarray(image) == np.asarray(drawn)).all()
+    assert [p.name for p in folder.parent.iterdir()] == ["slides"]
+    (tmp_path / "empty").mkdir()
+    film.write_film(tmp_path / "empty", moving_square(1))
+    assert len(list((tmp_path / "empty").iterdir())) == 1
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    with pytest.raises(InputError, match="all must be of one size"):
+        film.write_film(tmp_path / "slides", other_size())
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for name in ("notes", "file"):
+        with pytest.raises(InputError, match="it is there already; name a new or an empty folder"):
+            film.write_film(tmp_path / name, moving_square())
+    assert (tmp_path / "notes" / "mine.txt").read_text() == (tmp_path / "file").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "mine.txt", "notes"]
+
+
 def test_without_ffmpeg_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(InputError, match=r"needs ffmpeg: install it, or pip install 'toydiff\[lab\]'"):
+    with pytest.raises(InputError, match=r"needs ffmpeg: install it, or pip install 'toydiff\[film\]'"):
         film.write_film(tmp_path / "film.mp4", moving_square())
     assert not list(tmp_path.iterdir())
     film.write_film(tmp_path / "film.gif", moving_square())
@@ -174,24 +201,42 @@ def picture(frame):
     return np.asarray(frame, int)
 
 
-def test_play_goes_from_noise_to_data_and_stands():
-    state = State(points=200)
-    states = [replace(state, **change) for change in KINDS["play"].changes()]
-    assert caption(states[0]) == ("Autoguidance", "w = 3.00   σ = 5.000")
-    assert caption(states[-1]) == ("Autoguidance", "w = 3.00   σ = 0.000")
-    assert [s.step for s in states] == [*range(33), *[32] * (recording.FPS - 1)]
-    frames = list(recording.frames([State(method="unguided", points=200)], "play", 120))
-    assert len(frames) == 44
-    assert frames[-1] is frames[32]
-    assert np.abs(picture(frames[0]) - picture(frames[-1])).max() > 50
+def moments(kind, state, n):
+    return KINDS[kind].course(state, n)
 
 
-def test_sweep_goes_up_and_back_and_leaves_the_unguided_alone(monkeypatch):
-    monkeypatch.setattr(recording, "SWEEP_FRAMES", 6)
+def test_play_goes_from_noise_to_data_stands_and_goes_back():
+    course = moments("play", State(points=200), 80)
+    at = [moment.state.step + moment.part for moment in course]
+    assert at[0] == 0
+    assert at[48:61] == [32] * 13  # a rest at the data
+    assert (np.diff(at[:49]) > 0).all()
+    assert (np.diff(at[60:]) < 0).all()
+    assert at[-1] < 1  # the last leads to the first
+    assert max(abs(np.diff(at))) < 3  # and nowhere it jumps
+    assert caption(KINDS["play"], course[0].shown) == ("Autoguidance", "w = 3.00   σ = 5.000")
+    assert caption(KINDS["play"], course[50].shown) == ("Autoguidance", "w = 3.00   σ = 0.000")
+
+
+def test_between_two_steps_points_go_straight():
+    """A picture halfway shows every point in the middle of where it stands before and after."""
+    state = State(method="unguided", points=50, layers=("samples",))
+    before, after = (recording.points_now(replace(state, step=k), recording.Quality.full(state)) for k in (20, 21))
+    drawn = []
+
+    class Canvas:
+        def paint(self, state, background, points, now):
+            drawn.append(now)
+
+    recording._paint(Canvas(), recording.Moment(replace(state, step=20), replace(state, step=21), 0.5))
+    np.testing.assert_allclose(drawn[0], (before + after) / 2, atol=1e-6)
+    assert np.abs(before - after).max() > 1e-3
+
+
+def test_sweep_goes_up_and_back_and_leaves_the_unguided_alone():
     guided, plain = State(points=200), State(method="unguided", points=200)
-    weights = [change["weight"] for change in KINDS["sweep"].changes()]
-    assert weights == pytest.approx([1, 2, 4, 5, 4, 2])
-    frames = [picture(frame) for frame in recording.frames([guided, plain], "sweep", 120)]
+    assert [m.state.weight for m in moments("sweep", guided, 6)] == pytest.approx([1, 2, 4, 5, 4, 2])
+    frames = [picture(frame) for frame in recording.frames([guided, plain], "sweep", 120, 6)]
     assert len(frames) == 6
     half = 120 + 120 // 40
     assert (np.stack([f[:, half:] for f in frames]) == frames[0][:, half:]).all()
@@ -200,20 +245,41 @@ def test_sweep_goes_up_and_back_and_leaves_the_unguided_alone(monkeypatch):
     assert (frames[0][:18, :120] != frames[3][:18, :120]).any()  # the caption
 
 
-def test_sweep_stays_sound_where_multistep_solvers_diverge(monkeypatch):
-    monkeypatch.setattr(recording, "SWEEP_FRAMES", 2)
+def test_sweep_stays_sound_where_multistep_solvers_diverge():
     state = State(method="truncation", points=200, layers=("samples",))
-    _, heaviest = recording.frames([state], "sweep", 240)
+    _, heaviest = recording.frames([state], "sweep", 240, 2)
     dark = (picture(heaviest)[60:].min(-1) < 200).any(0).sum()
     assert 0 < dark < 10  # all points collapse into one
+
+
+def test_training_goes_through_the_snapshots_and_back():
+    course = moments("train", State(), 300)
+    steps = [moment.shown.main.steps for moment in course]
+    assert sorted(set(steps)) == [128, 256, 512, 1024, 2048, 4096]
+    back = steps.index(4096) + steps[steps.index(4096) :].index(128)
+    assert steps == sorted(steps[:back]) + [128] * (300 - back)
+    assert course[0] == (course[0].state, course[0].state, 0.0)
+    assert course[-1].part > 0.99  # nearly back
+    assert {moment.shown.guide.steps for moment in course} == {512}
+    left = [moment.state.main.steps for moment in course]
+    assert left == sorted(left)  # each snapshot leads to the next
+    assert caption(KINDS["train"], course[0].shown) == ("Autoguidance", "w = 3.00   main: 128 steps")
+    of_guide = moments("train-guide", State(method="mix", weight=2.0), 300)
+    assert {moment.shown.main.steps for moment in of_guide} == {4096}
+    assert caption(KINDS["train-guide"], of_guide[0].shown)[1] == "w = 2.00   guide: 128 steps"
+    alone = moments("train-guide", State(method="unguided"), 20)
+    assert len(set(alone)) == 1
+    assert caption(KINDS["train-guide"], alone[0].shown)[1] == "w = 1.00   no trained guide"
+    drawn = with_classes(State(), "letters", "A")
+    assert {m.shown.main.steps for m in moments("train", drawn, 60)} == {128, 512, 2048}
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_states_stand_side_by_side_with_whole_captions(n):
     states = [State(method="mix", points=50, step=0), *[State(points=50)] * 3][:n]
-    frame = picture(next(recording.frames(states, "sweep", 200)))
-    height = recording._captioned(Image.new("RGB", (200, 200)), State()).height
-    columns, rows = min(n, 2), -(-n // 2)
+    frame = picture(next(recording.frames(states, "play", 200)))
+    height = recording._captioned(Image.new("RGB", (200, 200)), ("", "")).height
+    columns, rows = (2, 2) if n == 4 else (n, 1)
     assert frame.shape == (rows * height, columns * 200 + (columns - 1) * 5, 3)
     strip = frame[: height - 200, :200]
     assert (strip.min((0, 1)) < 100).all()
@@ -224,7 +290,9 @@ def test_bad_films_are_refused():
     for states, kind, pixels, words in (
         ([], "play", 100, "number of states of a film is 0"),
         ([State()] * 5, "play", 100, "number of states of a film is 5"),
-        ([State()], "dance", 100, "unknown film 'dance'; there are play, sweep"),
+        ([State()], "dance", 100, "unknown film 'dance'; there are play, sweep, train, train-guide"),
+        ([State(method="unguided")], "sweep", 100, "nothing would move: the weight up and down changes none"),
+        ([State(main=ModelChoice(exact=True))], "train", 100, "nothing would move: the main model trains"),
         ([State()], "play", 3, "pixels is 3"),
     ):
         with pytest.raises(InputError, match=words):

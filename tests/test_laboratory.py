@@ -202,7 +202,7 @@ def test_a_film_is_recorded(lab):
     lab.click("button-gif")
     film = Image.open(io.BytesIO(download(lab, "toydiff.gif")))
     assert film.format == "GIF"
-    assert film.n_frames == 33
+    assert film.n_frames > 33
 
 
 def test_a_lecture_hides_controls_and_asks_a_question(lab):

@@ -57,7 +57,7 @@ def test_modules_import_only_from_files_above_them():
         explorer.sweep_tab
         explorer.app explorer.websocket explorer.server
         lessons
-        webpage.runs webpage.pack webpage.page
+        webpage.runs webpage.pack webpage.page animation
         bench options sample_file sharing cli __main__
     """
     order = text.split()

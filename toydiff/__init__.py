@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from toydiff.animation import animate
     from toydiff.checks import InputError
     from toydiff.classifier import exact_classifier, train_classifier
     from toydiff.datasets import (
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for: `toydiff --help` need not wait for JAX.
 _HOME = {
+    "animation": ("animate",),
     "checks": ("InputError",),
     "datasets": (
         "DISTRIBUTIONS",

@@ -274,6 +274,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "explore": Command(_explore, "Open the explorer: drag the weight and watch."),
     "figures": Command(sharing.draw_figures, "Draw the paper-style figures."),
+    "animate": Command(sharing.write_film, "Write a film: sampling, the weight up and down, or training."),
     "sample": Command(_sample, "Sample a guided model and write the points."),
     "evaluate": Command(_evaluate, "Measure samples, or the loss of models, against the exact distribution."),
     "sweep": Command(_sweep, "Measure all combinations of settings, and draw the table."),

@@ -1,4 +1,4 @@
-"""Films: a GIF by Pillow, or an MP4 by ffmpeg, from one picture after another."""
+"""Films from one picture after another: a GIF by Pillow, an MP4 by ffmpeg, or a folder of PNGs."""
 
 import contextlib
 import shutil
@@ -13,7 +13,7 @@ from typing import Any, cast
 from PIL import Image
 
 from toydiff.checks import InputError, choice, number
-from toydiff.storage import PathLike, replacing
+from toydiff.storage import PathLike, new_folder, replacing
 
 GIF_COLOURS = 255
 """Colours of a GIF; the last of the 256 places stands for "as before"."""
@@ -27,20 +27,32 @@ def write_film(path: PathLike, frames: Iterable[Image.Image], *, fps: float = 20
     """Write pictures as a film, whole or not at all; they are taken one at a time, as they are needed.
 
     Args:
-        path: ends in .gif (loops for ever) or .mp4 (H.264; an odd side gets one white pixel more).
+        path: ends in .gif (loops for ever) or .mp4 (H.264; an odd side gets one white pixel more); without an ending,
+            a new or empty folder for frame-0001.png, frame-0002.png, ...
         frames: RGB pictures, all of one size.
         fps: pictures a second, 1 to 50; a GIF keeps their sum to 1/100 s.
 
     Raises:
         InputError: the ending is unknown, there is no picture, they differ in size, `fps` is out of range,
-            the file cannot be written, or there is no ffmpeg for an MP4, or it failed.
+            the file cannot be written, the folder is not empty, or there is no ffmpeg for an MP4, or it failed.
     """
-    write = WRITERS[choice("format", Path(path).suffix.lstrip(".").lower(), WRITERS)]
-    fps = number("fps", fps, 1, 50)
+    kind, fps = film_format(path), number("fps", fps, 1, 50)
     checked = _check_frames(frames)
     first = next(checked)  # a mistake shows before anything is written
-    with replacing(path) as temporary:
-        write(temporary, first.size, chain([first], checked), fps)
+    with replacing(path) if kind else new_folder(path) as temporary:
+        WRITERS[kind](temporary, first.size, chain([first], checked), fps)
+
+
+def film_format(path: PathLike) -> str:
+    """A row of `WRITERS` by the ending of a path, "" for a folder.
+
+    Raises:
+        InputError: the ending is another one.
+    """
+    ending = Path(path).suffix.lstrip(".").lower()
+    if ending not in WRITERS:
+        raise InputError(f"{path} ends in .{ending}; a film ends in .gif or .mp4, a folder of PNGs in nothing")
+    return ending
 
 
 def film_bytes(kind: str, frames: Iterable[Image.Image], *, fps: float = 20) -> bytes:
@@ -50,7 +62,7 @@ def film_bytes(kind: str, frames: Iterable[Image.Image], *, fps: float = 20) -> 
         InputError: as `write_film`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"film.{choice('format', kind, WRITERS)}"
+        path = Path(folder) / f"film.{choice('format', kind, filter(None, WRITERS))}"
         write_film(path, frames, fps=fps)
         return path.read_bytes()
 
@@ -151,11 +163,17 @@ def find_ffmpeg() -> str:
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):  # RuntimeError: a wheel without the program
-        raise InputError("writing MP4 needs ffmpeg: install it, or pip install 'toydiff[lab]'") from None
+        raise InputError("writing MP4 needs ffmpeg: install it, or pip install 'toydiff[film]'") from None
+
+
+def _write_pngs(folder: Path, size: tuple[int, int], frames: Iterable[Image.Image], fps: float) -> None:
+    for i, frame in enumerate(frames, 1):
+        frame.save(folder / f"frame-{i:04}.png")
 
 
 WRITERS: dict[str, Callable[[Path, tuple[int, int], Iterable[Image.Image], float], None]] = {
     "gif": _write_gif,
     "mp4": _write_mp4,
+    "": _write_pngs,
 }
 """How a film of each ending is written."""

@@ -1,4 +1,4 @@
-"""The commands that make something to show to others: figures, the page of results, a page that needs no Python."""
+"""The commands that make something to show to others: figures, films, the page of results, a page that needs no Python."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +18,46 @@ def draw_figures(parser: Parser, arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     for path in figures.draw_figures(options.only, options.out, formats=options.format, seed=options.seed):
         print(f"wrote {path}")
+    return 0
+
+
+def write_film(parser: Parser, arguments: Sequence[str]) -> int:
+    """Write a film."""
+    from toydiff import animation, datasets
+    from toydiff.explorer import recording, state
+
+    kinds = "; ".join(f"{name}: {row.title}" for name, row in recording.KINDS.items())
+    add = parser.add_argument
+    add("out", type=Path, metavar="OUT", help="file, .gif or .mp4; without an ending, a new folder for PNGs")
+    add("--film", default="play", help=f"what it shows: {kinds}")
+    add(
+        "--methods",
+        type=comma_separated(str),
+        default=["cfg", "autoguidance"],
+        help="one to four, comma-separated: side by side, from the same noise",
+    )
+    add(
+        "-w",
+        "--weight",
+        dest="weights",
+        type=comma_separated(float),
+        help="guidance weight, one for all or one for each, comma-separated (default: the methods')",
+    )
+    add("--distribution", default="fractal_tree", help="that the models are of: a name or a drawing's .json file")
+    add("--classes", default="A", help="that are sampled")
+    add("--layers", type=comma_separated(str), default=list(state.State.layers), help=f"of {', '.join(state.LAYERS)}")
+    add("--view", type=float, nargs=3, metavar=("X", "Y", "HALF_WIDTH"), help="square in view (default: everything)")
+    add("-n", dest="points", type=int, default=animation.POINTS, help="points of each method")
+    add("--seed", type=int, default=0, help="of the noise")
+    add("--pixels", type=int, default=animation.PIXELS, help="of each side of each method's picture")
+    add("--fps", type=float, default=recording.FPS, help="pictures a second")
+    add("--seconds", type=float, default=recording.SECONDS, help="length of the film, which loops")
+    add("--quiet", action="store_true", help="no progress bar")
+    options = vars(parser.parse_args(arguments))
+    path, quiet = options.pop("out"), options.pop("quiet")
+    options["distribution"] = datasets.open_distribution(options["distribution"])
+    animation.animate(path, progress=not quiet, **options)
+    print(f"wrote {path}")
     return 0
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,28 @@ def replacing(path: PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_folder(path: PathLike) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its place when the block ends well; else nothing is left of it.
+
+    Raises:
+        InputError: there is a file, or a folder that is not empty, or it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{secrets.token_hex(4)}")
+    try:
+        check_folder(target)
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            target.rmdir()  # which fails if something has come into it
+        temporary.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_bytes(path: PathLike, content: bytes) -> None:
     """Write a file, whole or not at all.
 
@@ -70,6 +93,21 @@ def check_writable(path: PathLike) -> None:
             raise InputError(f"cannot write {target}: the folder is not writable")
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def check_folder(path: PathLike) -> None:
+    """Make the folder around `path` and see that a new folder can be made of it.
+
+    Raises:
+        InputError: it cannot, or there is a file, or a folder with something in it.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise InputError(f"cannot write {target}: it is there already; name a new or an empty folder")
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror or error}") from error
+    check_writable(target / "any" if target.is_dir() else target)
 
 
 def name_leaves(tree: Any) -> dict[str, Any]:

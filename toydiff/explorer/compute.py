@@ -233,6 +233,11 @@ def step_in(state: State, quality: Quality) -> int:
     return int(np.abs(np.log(np.array(levels[:-1]) / noise_schedule()[state.step])).argmin())
 
 
+def points_now(state: State, quality: Quality) -> np.ndarray:
+    """The points at the scrubber's noise level, [n, 2]."""
+    return np.asarray(trajectory(state, quality).x[step_in(state, quality)])
+
+
 SHOWN_METRICS = (
     "outlier_rate_0.001",
     "branch_coverage",
@@ -262,8 +267,7 @@ def _measure(state: State, points: jax.Array, names: Iterable[str]) -> dict[str,
 
 def same_sample(states: Sequence[State], panel: int, x: float, y: float) -> np.ndarray:
     """Where the sample nearest to (x, y) in one panel stands in all, [panels, 2]: they start from the same noise."""
-    qualities = [Quality.full(state) for state in states]
-    now = [np.asarray(trajectory(s, q).x[step_in(s, q)]) for s, q in zip(states, qualities, strict=True)]
+    now = [points_now(state, Quality.full(state)) for state in states]
     i = np.square(now[panel] - np.array([x, y], np.float32)).sum(1).argmin()
     return np.stack([points[i] for points in now])
 

@@ -21,6 +21,7 @@ from toydiff.explorer.compute import (
     Quality,
     models_of,
     outliers,
+    points_now,
     sampling_part,
     sigma_of,
     step_in,
@@ -104,12 +105,12 @@ def draw_background(ax: Axes, state: State, quality: Quality) -> None:
     plotting.frame(state.view, ax=ax)
 
 
-def draw_foreground(ax: Axes, state: State, quality: Quality) -> list[Artist]:
-    """What moves: points, paths and arrows; the artists, from back to front."""
+def draw_foreground(ax: Axes, state: State, quality: Quality, now: np.ndarray | None = None) -> list[Artist]:
+    """What moves: points (at `now` [n, 2], if that is given), paths and arrows; the artists, from back to front."""
     artists: list[Artist] = []
     if {"samples", "outliers", "trajectories", "rescue"} & set(state.layers):
         path = trajectory(state, quality)
-        now = np.asarray(path.x[step_in(state, quality)])
+        now = points_now(state, quality) if now is None else now
         out = outliers(state, quality)
         if "trajectories" in state.layers:
             # Of those that end in view: all paths come from far outside it.
@@ -227,8 +228,8 @@ class Canvas:
         self._background: Any = None
         self._fixed: set[Artist] = set()
 
-    def paint(self, state: State, background: Quality, points: Quality) -> Image.Image:
-        """The picture of a state, its two parts each at a quality of its own."""
+    def paint(self, state: State, background: Quality, points: Quality, now: np.ndarray | None = None) -> Image.Image:
+        """The picture of a state, its two parts each at a quality of its own; `now` as for `draw_foreground`."""
         key = background_part(state, background)
         if key != self._key:
             self._key = None  # a failure below must not leave half a background behind
@@ -238,7 +239,7 @@ class Canvas:
             self._background, self._key = self._canvas.copy_from_bbox(self._figure.bbox), key
             self._fixed = set(self._ax.get_children())
         self._canvas.restore_region(self._background)
-        for artist in draw_foreground(self._ax, state, points):
+        for artist in draw_foreground(self._ax, state, points, now):
             self._ax.draw_artist(artist)
         for artist in set(self._ax.get_children()) - self._fixed:
             artist.remove()

@@ -206,6 +206,18 @@ def default_models(distribution: datasets.Source, classes: str) -> tuple[ModelCh
     return main, newest(distribution, main.family, [classes], *GUIDE_SIZE) or main
 
 
+def with_method(state: State, method: str) -> State:
+    """The state with another method, its weight and, where networks of the family stand for it, its guide.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    guides = [name for name in default_guides(method, state.distribution) if is_network(name)]
+    own = state.guide.exact or state.guide.family != BUNDLED or not guides
+    guide = state.guide if own else _bundled(guides[0])
+    return replace(state, method=method, weight=METHODS[method].weight, weight_curve=None, guide=guide)
+
+
 def _bundled(name: str) -> ModelChoice:
     _, width, steps = name.split("/")
     return ModelChoice(int(width), int(steps))

@@ -108,16 +108,15 @@ class TakeAlong(w.VBox):
         scene = self.explorer.scene
         pixels = 480 if len(scene.panels) == 1 else 360
         frames = recording.frames(scene.panels, self.film.value, pixels)
-        total = len(recording.KINDS[self.film.value].changes())
         self._set_recording(True)
 
         def drawn() -> Iterator[Any]:
-            for i in range(1, total + 1):
+            for i in range(1, recording.FRAMES + 1):
                 if self._closed.is_set():
                     raise InputError("the recording was ended")
                 with drawing_lock:
                     frame = next(frames)
-                self.bar.value = i / total
+                self.bar.value = i / recording.FRAMES
                 yield frame
 
         def record() -> None:
