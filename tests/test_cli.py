@@ -230,9 +230,9 @@ def one_class(folder):
 
 
 def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
-    from toydiff import figures
+    from toydiff import paper_figures
 
-    monkeypatch.setattr(figures, "SAMPLES", 64)
+    monkeypatch.setattr(paper_figures, "SAMPLES", 64)
     assert run("figures", "--only", "three-gaussians", "--format", "png,svg", "--out", tmp_path) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"three-gaussians.png", "three-gaussians.svg"}
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import toydiff
-from toydiff import FIGURES, InputError, draw_figures, figures, plotting
+from toydiff import FIGURES, InputError, draw_figures, figures, gallery, panels, paper_figures, plotting
 from toydiff.plotting import FULL_VIEW, View
 from toydiff.sampling import Trajectory
 
@@ -27,8 +27,10 @@ def draw(few_draws_throughout):
     @cache
     def draw(name):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(figures, "SAMPLES", 500)
-            patch.setattr(figures, "IMPLIED_GRID", 16)
+            patch.setattr(paper_figures, "SAMPLES", 500)
+            patch.setattr(paper_figures, "IMPLIED_GRID", 16)
+            patch.setattr(gallery, "CROWD", 300)
+            patch.setattr(gallery, "PARETO_SAMPLES", 300)
             return FIGURES[name](0)
 
     return draw
@@ -116,6 +118,9 @@ def test_axes_functions_use_the_current_axes_by_default(tree):
         pytest.param("implied", 6, marks=pytest.mark.slow),
         pytest.param("methods", len(toydiff.METHODS) + 1, marks=pytest.mark.slow),
         ("three-gaussians", 8),
+        pytest.param("ratio-fields", 10, marks=pytest.mark.slow),
+        pytest.param("best-weight", 5, marks=pytest.mark.slow),  # with the colour bar
+        pytest.param("same-noise", len(toydiff.METHODS) + 1, marks=pytest.mark.slow),
     ],
 )
 def test_figures_are_drawn(name, panels, draw):
@@ -123,13 +128,16 @@ def test_figures_are_drawn(name, panels, draw):
     drawn = [ax for ax in figure.axes if ax.axison]
     assert len(drawn) == panels
     assert all(ax.collections for ax in drawn)
-    assert figure.get_size_inches()[0] == figures.WIDTH
+    assert figure.get_size_inches()[0] == panels.WIDTH
 
 
 def test_figures_are_written(draw, tmp_path):
     figures.save_figure(draw("three-gaussians"), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
-        assert image.size[0] == pytest.approx(figures.WIDTH * 300, abs=2)
+        assert image.size[0] == pytest.approx(panels.WIDTH * 300, abs=2)
+
+
+GALLERY = ("ratio-fields", "best-weight", "same-noise", "pareto")
 
 
 def test_no_text_overlaps_or_is_clipped(draw, monkeypatch):
@@ -138,21 +146,32 @@ def test_no_text_overlaps_or_is_clipped(draw, monkeypatch):
     def exact_samples(model, seed, n, **_):
         return Trajectory(np.stack(2 * [model.truth().sample(seed, n)]), np.zeros(2))
 
-    monkeypatch.setattr(figures, "sample", exact_samples)
-    for name in set(FIGURES) - {"fig2-autoguidance", "implied"}:  # the texts of fig2, and slow
-        figure = draw(name)
-        with mpl.rc_context(figures.STYLE):
-            figure.draw_without_rendering()
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts)]
-        boxes = [t.get_window_extent(renderer) for t in texts if t.get_text().strip()]
-        assert boxes
-        for i, box in enumerate(boxes):
-            assert box.x0 >= 0, name
-            assert box.y0 >= 0, name
-            assert box.x1 <= figure.bbox.x1, name
-            assert box.y1 <= figure.bbox.y1, name
-            assert not any(box.overlaps(other) for other in boxes[i + 1 :]), name
+    monkeypatch.setattr(paper_figures, "sample", exact_samples)
+    for name in set(FIGURES) - {"fig2-autoguidance", "implied", *GALLERY}:  # the texts of fig2, and slow
+        check_texts(draw(name), name)
+
+
+@pytest.mark.slow
+def test_no_text_of_the_gallery_overlaps_or_is_clipped(draw):
+    for name in GALLERY:
+        check_texts(draw(name), name)
+
+
+def check_texts(figure, name):
+    """No text overlaps another one or leaves the figure."""
+    with mpl.rc_context(panels.STYLE):
+        figure.draw_without_rendering()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts)]
+    texts = [t for t in texts if t.get_text().strip() and not t.get_text().isdigit()]  # digits are on their points
+    boxes = [t.get_window_extent(renderer) for t in texts]
+    assert boxes
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0, name
+        assert box.y0 >= 0, name
+        assert box.x1 <= figure.bbox.x1, name
+        assert box.y1 <= figure.bbox.y1, name
+        assert not any(box.overlaps(other) for other in boxes[i + 1 :]), name
 
 
 def test_numbers_under_the_panels_are_measured(draw):
@@ -174,8 +193,8 @@ def guided_class(weight, x, y):
 @pytest.mark.parametrize("weight", [1, 8])
 def test_a_guided_class_is_normalised(weight):
     model = toydiff.guide("cfg", *map(toydiff.three_gaussians, ("A", "ABC")), weight=weight)
-    points = plotting.grid(figures.CLASS_VIEW, 256)
-    density = np.exp(plotting.normalise(np.asarray(model.log_density(points)), figures.CLASS_VIEW))
+    points = plotting.grid(paper_figures.CLASS_VIEW, 256)
+    density = np.exp(plotting.normalise(np.asarray(model.log_density(points)), paper_figures.CLASS_VIEW))
     axes = points[0, :, 0], points[:, 0, 1]
     assert np.trapezoid(np.trapezoid(density, axes[0]), axes[1]) == pytest.approx(1, abs=1e-4)
     wide = np.linspace(-3, 3, 601)
@@ -201,12 +220,12 @@ def test_the_places_of_the_classes_are_measured(draw):
 def test_the_line_over_the_samples_holds_its_share():
     """Of a round Gaussian, 90% lie within sqrt(-2 ln 0.1) standard deviations."""
     log_density = plotting.normalise(-0.5 * (plotting.grid(View(0, 0, 6), 400) ** 2).sum(-1), View(0, 0, 6))
-    assert figures._level_holding(0.9, log_density) == pytest.approx(np.log(0.1) - np.log(2 * np.pi), abs=5e-3)
+    assert paper_figures._level_holding(0.9, log_density) == pytest.approx(np.log(0.1) - np.log(2 * np.pi), abs=5e-3)
 
 
 @pytest.mark.slow
 def test_vector_formats_are_vector_with_points_as_pixels(tmp_path, few_draws, monkeypatch):
-    monkeypatch.setattr(figures, "SAMPLES", 4096)
+    monkeypatch.setattr(paper_figures, "SAMPLES", 4096)
     files = draw_figures(["fig1"], tmp_path, formats=["svg", "pdf"], progress=False)
     svg = (tmp_path / "fig1.svg").read_text()
     assert [path.name for path in files] == ["fig1.svg", "fig1.pdf"]
@@ -218,7 +237,7 @@ def test_vector_formats_are_vector_with_points_as_pixels(tmp_path, few_draws, mo
 
 
 def test_the_same_seed_gives_the_same_file(tmp_path, few_draws, monkeypatch):
-    monkeypatch.setattr(figures, "SAMPLES", 500)
+    monkeypatch.setattr(paper_figures, "SAMPLES", 500)
     for folder in ("first", "second"):
         draw_figures(["fig1"], tmp_path / folder, formats=["png", "svg"], seed=3, progress=False)
     for name in ("fig1.png", "fig1.svg"):
@@ -257,8 +276,8 @@ def test_committed_pictures_are_small():
 
 
 def test_the_figures_settings_are_the_papers(monkeypatch):
-    assert (figures.SAMPLES, figures.SIGMA_MID, figures.THINNED) == (16_384, 0.03, 0.045)
-    assert figures.NOISE_LEVELS == (0.5, 0.25, 0.08, 0.03, 0.01)
+    assert (paper_figures.SAMPLES, paper_figures.SIGMA_MID, paper_figures.THINNED) == (16_384, 0.03, 0.045)
+    assert panels.NOISE_LEVELS == (0.5, 0.25, 0.08, 0.03, 0.01)
     assert (plotting.OUTLINE_LEVEL, plotting.NOISY_OUTLINE_LEVEL) == (-2.12, -1.41)
     assert plotting.FULL_VIEW == (0.30, 0.30, 1.2)
     assert plotting.ZOOM_VIEW == (0.45, 1.22, 0.3)
@@ -266,6 +285,6 @@ def test_the_figures_settings_are_the_papers(monkeypatch):
     monkeypatch.setattr(plotting, "plot_density", lambda model, sigma, **_: levels.append(sigma))
     FIGURES["fig2"](0)
     FIGURES["fig9"](0)
-    assert levels == [0.03] * 3 + [sigma for sigma in figures.NOISE_LEVELS for _ in range(5)]
+    assert levels == [0.03] * 3 + [sigma for sigma in panels.NOISE_LEVELS for _ in range(5)]
     paper = {"unguided": 1.0, "cfg": 4.0, "truncation": 1.4, "autoguidance": 3.0}
     assert paper == {name: toydiff.METHODS[name].weight for name in paper}

@@ -203,7 +203,7 @@ def test_bad_methods_and_guides_are_refused(tree):
 
 
 def test_an_added_method_is_found_everywhere(keep_rows, few_draws, monkeypatch, capsys, tmp_path):
-    from toydiff import cli, figures
+    from toydiff import cli, paper_figures
 
     def half_truncation(main, guides, weight, share):
         return (guidance.Flat(),), ((weight + 1) / 2,)
@@ -216,13 +216,13 @@ def test_an_added_method_is_found_everywhere(keep_rows, few_draws, monkeypatch, 
     with pytest.raises(SystemExit):
         cli.main(["sample", "--help"])
     assert "half" in capsys.readouterr().out
-    monkeypatch.setattr(figures, "SAMPLES", 500)
-    figure = figures.methods(0)
+    monkeypatch.setattr(paper_figures, "SAMPLES", 500)
+    figure = paper_figures.methods(0)
     assert any("Half, w = 1.2" in ax.get_title() for ax in figure.axes)
-    some = figures.methods(0, ["half"])
+    some = paper_figures.methods(0, ["half"])
     assert [ax.get_title() for ax in some.axes] == ["(a) Ground truth", "(b) Half, w = 1.2", ""]
     with pytest.raises(InputError, match="unknown method 'quarter'"):
-        figures.methods(0, ["half", "quarter"])
+        paper_figures.methods(0, ["half", "quarter"])
 
 
 def test_a_rule_gives_a_weight_for_each_model(tree, monkeypatch):

@@ -49,7 +49,7 @@ def test_modules_import_only_from_files_above_them():
         perturbed guidance schedules solvers sampling likelihood
         ema recipe score_matching training model_file training_run classifier zoo
         distances scored metrics model_metrics score_table setting sweep_table sweep_files sweep
-        plotting film figures sweep_figure
+        plotting film panels paper_figures gallery figures sweep_figure
         experiment comparison ablations degradations other_guides frontier report
         explorer.families explorer.state explorer.help explorer.scene explorer.compute explorer.probe explorer.drawing
         explorer.recording explorer.picture explorer.pad explorer.weight explorer.worker explorer.trainer

@@ -24,10 +24,10 @@ from toydiff.experiment import (
     percent,
     shown,
 )
-from toydiff.figures import STYLE, WIDTH
 from toydiff.guidance import Guided
+from toydiff.panels import COLOURS, STYLE, WIDTH
 from toydiff.sweep import run_sweep
-from toydiff.sweep_figure import COLOURS, axis_label
+from toydiff.sweep_figure import axis_label
 from toydiff.sweep_table import Sweep, pivot
 from toydiff.zoo import guided_model
 

@@ -22,12 +22,11 @@ from toydiff.experiment import (
     percent,
     shown,
 )
-from toydiff.figures import STYLE, WIDTH
 from toydiff.guidance import ALL_SIGMAS, Guided
 from toydiff.metrics import METRICS, Scored
+from toydiff.panels import COLOURS, STYLE, WIDTH
 from toydiff.sampling import sample
 from toydiff.sweep import reference_of
-from toydiff.sweep_figure import COLOURS
 from toydiff.zoo import ModelName, guided_model
 
 AIM = {OUTLIERS: 0.025, COVERAGE: 0.95, WASSERSTEIN: 0.01}

@@ -17,6 +17,8 @@ from toydiff.score_model import LARGEST_SIGMA, ScoreModel, check_model
 
 MAX_WEIGHT = 100.0
 ALL_SIGMAS = (0.0, math.inf)
+SHORTEST_PUSH = 1e-6
+"""A step by one unit of weight that is shorter than this has no direction."""
 
 
 @jax.tree_util.register_dataclass
@@ -313,6 +315,25 @@ def guide(
     # A rule may give a weight of its own, as one number for all knots.
     stacked = jnp.asarray([jnp.broadcast_to(v, knots.shape) for v in weights], float).reshape(-1, len(knots))
     return Guided(main, tuple(away), stacked, knots, jnp.asarray([lo, hi], float))
+
+
+def best_weight(main: ArrayLike, twice: ArrayLike, exact: ArrayLike) -> np.ndarray:
+    """w* with which guidance comes nearest to the exact score at a point, [...]; NaN where guidance has no direction.
+
+    Guidance moves the score from that of the main model, s_1, along d, the change from one unit of weight:
+    s_w = s_1 + (w - 1) d, with d = s_1 - s_0 for one guide. w* is the least-squares one,
+    w* - 1 = <s - s_1, d> / |d|^2 with the exact score s.
+
+    Args:
+        main: sigma^2 s_1, the step to the denoised point, [..., 2].
+        twice: the same of the guided model at w = 2.
+        exact: the same of the exact score.
+    """
+    start, end, goal = (np.asarray(step, float) for step in (main, twice, exact))
+    direction = end - start
+    square = (direction**2).sum(-1)
+    moves = square > SHORTEST_PUSH**2
+    return np.where(moves, 1 + ((goal - start) * direction).sum(-1) / np.where(moves, square, 1), np.nan)
 
 
 def _curve(weight: Any) -> WeightCurve:

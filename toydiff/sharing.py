@@ -1,4 +1,4 @@
-"""The commands that make something to show to others: figures, films, the page of results, a page that needs no Python."""
+"""The commands that make something to show to others: figures, films, results, a page that needs no Python."""
 
 from collections.abc import Sequence
 from pathlib import Path

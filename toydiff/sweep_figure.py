@@ -11,14 +11,11 @@ from matplotlib.figure import Figure
 
 from toydiff import plotting
 from toydiff.checks import InputError, choice
-from toydiff.figures import FORMATS, STYLE, WIDTH, save_figure
+from toydiff.figures import FORMATS, save_figure
+from toydiff.panels import COLOURS, STYLE, WIDTH
 from toydiff.setting import AXES, SEEDS, TEXT_AXES, Setting
 from toydiff.storage import PathLike
 from toydiff.sweep_table import Pivot, Sweep, metric_title, pivot
-
-COLOURS = tuple(hue.strong for hue in (plotting.MAIN, plotting.GUIDE, plotting.RATIO, plotting.CLASS, plotting.THIRD))
-COLOURS += ("#2b8c8c", "#8a6d3b", "#6a6a6a")
-"""Of the lines, one after the other."""
 
 
 def draw_sweep(

@@ -1,5 +1,6 @@
 """The probe: what guidance does at one point, and whether it is right there."""
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from toydiff.explorer.compute import Models, kept, models_of, sigma_of
 from toydiff.explorer.state import KNOTS, State
-from toydiff.guidance import ALL_SIGMAS, WeightCurve, guide
+from toydiff.guidance import ALL_SIGMAS, WeightCurve, best_weight, guide
 from toydiff.sampling import sample
 from toydiff.schedules import SIGMA_MIN, normal_schedule
 from toydiff.score_model import ScoreModel
@@ -43,10 +44,6 @@ class Probe(NamedTuple):
 
 def probe(state: State) -> Probe | None:
     """The probe of a state at its point and noise level; None where it has no point.
-
-    Guidance moves the score from that of the main model, s_1, along d, the change from one unit of weight:
-    s_w = s_1 + (w - 1) d, with d = s_1 - s_0 for one guide. The best weight is the least-squares one,
-    w* - 1 = <s - s_1, d> / |d|^2 with the exact score s.
 
     Raises:
         InputError: a network of the state does not exist.
@@ -92,9 +89,8 @@ def _best_weight(
         return None
     two = WeightCurve(KNOTS, (2.0,) * len(KNOTS))  # a curve, as the guided model has: nothing more is compiled
     twice = guide(state.method, models.main, *models.guides, weight=two, interval=ALL_SIGMAS, share=state.share)
-    direction = _step(twice, x, sigma) - steps["main"]
-    square = float(direction @ direction)
-    return 1 + float((steps["exact"] - steps["main"]) @ direction) / square if square > 1e-12 else None
+    best = float(best_weight(steps["main"], _step(twice, x, sigma), steps["exact"]))
+    return None if math.isnan(best) else best
 
 
 def _paths(models: Models, x: jax.Array, sigma: float) -> dict[str, np.ndarray]:
