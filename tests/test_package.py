@@ -87,7 +87,7 @@ def test_the_version_is_one():
     assert f"version: {toydiff.__version__}" in (ROOT / "CITATION.cff").read_text()
 
 
-@pytest.mark.parametrize("page", ["README.md", "figures/README.md", "docs/devices.md"])
+@pytest.mark.parametrize("page", ["README.md", "figures/README.md", "docs/devices.md", "docs/films.md"])
 def test_links_and_pictures_of_the_pages_exist(page):
     text = (ROOT / page).read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]

@@ -181,7 +181,7 @@ def _draw_marked(ax: Axes, plain: Ended, ended: Ended, marked: np.ndarray) -> No
     ax.add_collection(LineCollection(list(lines), colors=list(colours), linewidths=0.7, zorder=3), autolim=False)
     before = list(np.where(plain.outlier, plotting.OUTLIER, MAIN.dark)[marked])
     ring: Any = {"s": 8, "facecolors": "white", "edgecolors": before, "linewidths": 0.6, "zorder": 3.5}
-    disc: Any = {"s": 34, "c": list(colours), "edgecolors": "white", "linewidths": 0.4, "zorder": 4}
+    disc: Any = {"s": 42, "c": list(colours), "edgecolors": "white", "linewidths": 0.4, "zorder": 4}
     for at, style in zip(np.moveaxis(lines, 1, 0), (ring, disc), strict=True):
         ax.scatter(at[:, 0], at[:, 1], **style)
     text: Any = {"color": "white", "fontsize": 4.5, "fontweight": "bold", "ha": "center", "va": "center_baseline"}
