@@ -30,7 +30,7 @@ def draw(few_draws_throughout):
             patch.setattr(paper_figures, "SAMPLES", 500)
             patch.setattr(paper_figures, "IMPLIED_GRID", 16)
             patch.setattr(gallery, "CROWD", 300)
-            patch.setattr(gallery, "PARETO_SAMPLES", 300)
+            patch.setattr(gallery, "PARETO_SAMPLES", 2048)
             return FIGURES[name](0)
 
     return draw
@@ -109,7 +109,7 @@ def test_axes_functions_use_the_current_axes_by_default(tree):
 
 
 @pytest.mark.parametrize(
-    ("name", "panels"),
+    ("name", "panel_count"),
     [
         pytest.param("fig1", 5, marks=pytest.mark.slow),
         pytest.param("fig2", 5, marks=pytest.mark.slow),
@@ -123,10 +123,10 @@ def test_axes_functions_use_the_current_axes_by_default(tree):
         pytest.param("same-noise", len(toydiff.METHODS) + 1, marks=pytest.mark.slow),
     ],
 )
-def test_figures_are_drawn(name, panels, draw):
+def test_figures_are_drawn(name, panel_count, draw):
     figure = draw(name)
     drawn = [ax for ax in figure.axes if ax.axison]
-    assert len(drawn) == panels
+    assert len(drawn) == panel_count
     assert all(ax.collections for ax in drawn)
     assert figure.get_size_inches()[0] == panels.WIDTH
 

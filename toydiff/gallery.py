@@ -218,8 +218,8 @@ LINES = (
 )
 """Each goes out from w = 1, no guidance."""
 PARETO_SAMPLES = 4096
-ROOM = 0.75, 1.5
-"""That a weight takes beside its point: outliers, and branches above and below, in per cent."""
+ROOM = np.array([0.75, 2.0])
+"""That a weight takes beside its point, of outliers and of branches, in per cent."""
 
 
 @mpl.rc_context(STYLE)
@@ -260,16 +260,20 @@ def _outliers_and_coverage(x: jax.Array) -> tuple[float, float]:
 
 
 def _write_weights(ax: Axes, found: dict[Line, np.ndarray]) -> None:
-    """The weights beside the points, outside of the front, where no other point stands in the way."""
+    """The weights beside the points, outside of the front, where no point and no other weight is in the way."""
     every = np.concatenate(list(found.values()))
     best = front(every)
+    written: list[np.ndarray] = []
     style: Any = {"textcoords": "offset points", "fontsize": 6, "va": "center"}
     style["path_effects"] = [withStroke(linewidth=1.5, foreground="white")]
     for (line, points), colour in zip(found.items(), cycle(COLOURS), strict=False):
         for at, w in zip(points[1:], line.weights, strict=True):
             side, anchor = (-1, "right") if (best == at).all(1).any() else (1, "left")
-            beside, above = side * (every[:, 0] - at[0]), np.abs(every[:, 1] - at[1])
-            if not ((beside > 0) & (beside < ROOM[0]) & (above < ROOM[1])).any():
+            middle = at + np.array([side * ROOM[0] / 2, 0])
+            in_the_way = every[(every != at).any(1)]
+            free = (np.abs(in_the_way - middle) > ROOM / 2).any(1).all()
+            if free and all((np.abs(other - middle) > ROOM).any() for other in written):
+                written.append(middle)
                 ax.annotate(f"w = {w:g}", at.tolist(), (4.5 * side, 0), ha=anchor, color=colour, **style)
 
 
