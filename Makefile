@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figures report explore lessons test test-slow bench scaling lint format zoo check-wheel clean
+.PHONY: figures report explore lessons test test-slow bench scaling lint format docs zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
@@ -45,6 +45,10 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The documentation as a site, build/docs/index.html; warnings are errors.
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx --builder html --conf-dir docs --doctree-dir build/doctrees --fail-on-warning --quiet . build/docs
 
 # Train the bundled weights again: half an hour on two cores.
 zoo: $(VENV)/.main

@@ -1,5 +1,4 @@
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,24 +84,3 @@ def test_files_stay_readable():
 def test_the_version_is_one():
     assert f"[{toydiff.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
     assert f"version: {toydiff.__version__}" in (ROOT / "CITATION.cff").read_text()
-
-
-@pytest.mark.parametrize("page", ["README.md", "figures/README.md", "docs/devices.md", "docs/films.md"])
-def test_links_and_pictures_of_the_pages_exist(page):
-    text = (ROOT / page).read_text()
-    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
-    assert links
-    for link in links:
-        assert ((ROOT / page).parent / link).exists(), link
-
-
-@pytest.mark.usefixtures("few_draws", "nothing_ahead")
-def test_python_examples_of_the_readme_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        names = {}
-        exec(compile(block, "README.md", "exec"), names)
-        if "explorer" in names:
-            names["explorer"].close()  # its threads would go on drawing beside the other tests

@@ -42,6 +42,12 @@ def fractal_tree(classes: str = "AB") -> GaussianMixture:
 
     Raises:
         InputError: another choice of classes.
+
+    Example:
+        >>> import toydiff
+        >>> tree = toydiff.fractal_tree("A")
+        >>> tree.means.shape, tree.branch_count
+        ((1016, 2), 127)
     """
     return select_classes(_grow_trees(), classes, _branch_depths(0))
 

@@ -285,6 +285,12 @@ def guide(
 
     Raises:
         InputError: there is no such method, the number of guides is wrong, or a number is out of range.
+
+    Example:
+        >>> import toydiff
+        >>> model = toydiff.guide("cfg", toydiff.fractal_tree("A"), toydiff.fractal_tree("AB"), weight=2.0)
+        >>> model.denoise([0.3, 0.3], 0.5).shape
+        (2,)
     """
     row = METHODS[choice("method", method, METHODS)]
     for model in (main, *guides):

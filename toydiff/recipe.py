@@ -23,24 +23,24 @@ class Recipe:
         InputError: a field is out of range.
     """
 
-    distribution: datasets.Source = "fractal_tree"  # by name, or a drawing
+    distribution: datasets.Source = "fractal_tree"  #: by name, or a drawing
     classes: str = "A"
-    widths: tuple[int, ...] = (64,)  # on the same batches
-    members: int = 1  # networks of each width, which differ in their first weights only: an ensemble
+    widths: tuple[int, ...] = (64,)  #: on the same batches
+    members: int = 1  #: networks of each width, an ensemble that differs in its first weights only
     depth: int = 4
-    labelled: bool = False  # one network for each class and, by the null label, for all of them
-    label_dropout: float = 0.1  # how often the label is the null label; Ho & Salimans: 0.1 to 0.2
-    loss: str = "exact"  # "exact": against the mixture's score; "denoising": against the noise, as for real data
+    labelled: bool = False  #: one network for each class and, by the null label, for all of them
+    label_dropout: float = 0.1  #: how often the label is the null label; 0.1 to 0.2 in Ho & Salimans
+    loss: str = "exact"  #: "exact", against the mixture's score, or "denoising", against the noise, as for real data
     seed: int = 0
     batch: int = 4096
     learning_rate: float = 0.01
-    decay_start: int = 512  # from here on the learning rate falls as 1 / sqrt(step)
-    # The gain g starts at 0, and chance decides its sign at the first step. Where it becomes positive (half of
-    # the seeds) the network learns worse: A/32/512 ends at a loss of 0.047 to 0.076 in place of 0.036 to 0.039.
-    # True holds it below 0; False leaves it to chance, as in the paper's appendix.
+    decay_start: int = 512  #: from here on the learning rate falls as 1 / sqrt(step)
+    #: The gain g starts at 0, and chance decides its sign at the first step. Where it becomes positive (half of
+    #: the seeds) the network learns worse: A/32/512 ends at a loss of 0.047 to 0.076 in place of 0.036 to 0.039.
+    #: True holds it below 0; False leaves it to chance, as in the paper's appendix.
     negative_gain: bool = True
-    ema: float = 0.010  # length of the average, relative to the training time
-    averages: tuple[float, ...] = ()  # lengths of further averages; of ema.STORED_LENGTHS any length can be made
+    ema: float = 0.010  #: length of the average, relative to the training time
+    averages: tuple[float, ...] = ()  #: lengths of further averages; of ema.STORED_LENGTHS any length can be made
 
     def __post_init__(self) -> None:
         every = datasets.all_classes(self.distribution)

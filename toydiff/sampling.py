@@ -68,6 +68,12 @@ def sample(
 
     Raises:
         InputError: an argument is out of range, or `start` has another number of points.
+
+    Example:
+        >>> import toydiff
+        >>> path = toydiff.sample(toydiff.fractal_tree("A"), 0, 64, steps=16)
+        >>> path.x.shape, path.samples.shape
+        ((17, 64, 2), (64, 2))
     """
     check_model(model)
     n, first = count("n", n), count("first", first, 0)

@@ -27,10 +27,22 @@ def draw_sweep(
     y: str | None = None,
     by: str | None = None,
 ) -> None:
-    """Write `sweep_figure` as PNG, PDF or SVG.
+    """Draw a metric of a sweep: curves over the axis `x`, or a heat map over `x` and `y`; the others are averaged.
+
+    The bars of the curves are standard errors: over the seeds, or of the metric where there is one seed. What has no
+    place on the axis of the curves, an infinite noise level or the size of a guide that there is not, is left out.
+
+    Args:
+        path: of the picture, .png, .pdf or .svg.
+        sweep: the table.
+        metric: one that was measured; by default the first.
+        x: a numeric axis for curves, any for a heat map; by default the weight or the first that varies.
+        y: the other axis of a heat map. Without `x`, `y` and `by` the second numeric axis that varies.
+        by: an axis with a curve for each of its values. Without `x`, `y` and `by` the second that varies, if of words.
 
     Raises:
-        InputError: as there, or the file cannot be written.
+        InputError: there is no such metric or axis, `x` is of words where curves are wanted, both `y` and `by`
+            are given, or the file cannot be written.
     """
     save_figure(sweep_figure(sweep, metric=metric, x=x, y=y, by=by), path)
 
@@ -51,22 +63,7 @@ def check_picture(path: PathLike, settings: Iterable[Setting], metrics: Sequence
 def sweep_figure(
     sweep: Sweep, *, metric: str | None = None, x: str | None = None, y: str | None = None, by: str | None = None
 ) -> Figure:
-    """A metric of a sweep: curves over the axis `x`, or a heat map over `x` and `y`; the other axes are averaged.
-
-    The bars of the curves are standard errors: over the seeds, or of the metric where there is one seed. What has no
-    place on the axis of the curves, an infinite noise level or the size of a guide that there is not, is left out.
-
-    Args:
-        sweep: the table.
-        metric: one that was measured; by default the first.
-        x: a numeric axis for curves, any for a heat map; by default the weight or the first that varies.
-        y: the other axis of a heat map. Without `x`, `y` and `by` the second numeric axis that varies.
-        by: an axis with a curve for each of its values. Without `x`, `y` and `by` the second that varies, if of words.
-
-    Raises:
-        InputError: there is no such metric or axis, `x` is of words where curves are wanted, or both `y` and `by`
-            are given.
-    """
+    """What `draw_sweep` writes; its arguments and errors."""
     chosen, is_heat_map = _choose(sweep, metric, x, y, by)
     return (_heat_map if is_heat_map else _curves)(chosen, sweep.n)
 

@@ -214,6 +214,12 @@ def train(
 
     Raises:
         InputError: `steps` is out of range or already passed, or `resume` has another recipe.
+
+    Example:
+        >>> import toydiff
+        >>> recipe = toydiff.Recipe("three_gaussians", widths=(4,), batch=64)
+        >>> toydiff.train(recipe, 2, progress=False).denoiser().architecture.width
+        4
     """
     count("steps", steps, 1, 10_000_000)
     wanted = {count("snapshots", s, 1, steps) for s in snapshots} | {steps}

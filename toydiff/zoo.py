@@ -373,6 +373,12 @@ def guided_model(
     Raises:
         InputError: a model or the method does not exist, a number is out of range, or the method's own guides
             are of another class or distribution than the main model.
+
+    Example:
+        >>> import toydiff
+        >>> model = toydiff.guided_model("autoguidance", 2.0)
+        >>> model.main.architecture.width, model.guides[0].architecture.width
+        (64, 32)
     """
     names = default_guides(method, distribution) if guides is None else guides
     chosen = (default_main(distribution) if main is None else main, *names)

@@ -314,5 +314,11 @@ def explore(scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] |
     Args:
         scene: what it shows first: a `State`, or a `Scene` of one to four panels with a title and a question.
         scenes: what stands in its menu, by name; by default the paper's figures and comparisons.
+
+    Example:
+        >>> import toydiff
+        >>> from toydiff.explorer.state import State
+        >>> explorer = toydiff.explore(State(method="cfg", weight=4.0))
+        >>> explorer.close()
     """
     return Explorer(scene, scenes=scenes)

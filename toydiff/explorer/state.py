@@ -61,20 +61,20 @@ class State:
     """
 
     method: str = "autoguidance"
-    weight: float = 3.0  # w; 1 is no guidance
-    weight_curve: tuple[float, ...] | None = None  # w at the noise levels KNOTS, in place of one w for all
-    interval: tuple[float, float] = (0.0, LARGEST_SIGMA)  # the weight acts where lo < sigma <= hi
-    share: float = 0.5  # of autoguidance in the mix
-    distribution: datasets.Source = "fractal_tree"  # by name, or a drawing
+    weight: float = 3.0  #: w; 1 is no guidance
+    weight_curve: tuple[float, ...] | None = None  #: w at the noise levels KNOTS, in place of one w for all
+    interval: tuple[float, float] = (0.0, LARGEST_SIGMA)  #: the weight acts where lo < sigma <= hi
+    share: float = 0.5  #: of autoguidance in the mix
+    distribution: datasets.Source = "fractal_tree"  #: by name, or a drawing
     classes: str = "A"
-    main: ModelChoice = ModelChoice()  # the paper's
-    guide: ModelChoice = ModelChoice(32, 512)  # the paper's
-    seed: int = 0  # of the noise
-    points: int = 8192  # drawn when nothing moves
-    step: int = STEPS  # of the solver: 0 is sigma_max, STEPS the data
+    main: ModelChoice = ModelChoice()  #: the paper's
+    guide: ModelChoice = ModelChoice(32, 512)  #: the paper's
+    seed: int = 0  #: of the noise
+    points: int = 8192  #: drawn when nothing moves
+    step: int = STEPS  #: of the solver, from 0, sigma_max, to STEPS, the data
     layers: tuple[str, ...] = ("outlines", "samples", "outliers")
     view: View = FULL_VIEW
-    probe: tuple[float, float] | None = None  # the point that is looked at closely
+    probe: tuple[float, float] | None = None  #: the point that is looked at closely
 
     def __post_init__(self) -> None:
         choice("method", self.method, METHODS)
