@@ -8,25 +8,25 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
+from toydiff import gallery, paper_figures
 from toydiff.checks import choice, count
-from toydiff.gallery import best_weights, pareto, ratio_fields, same_noise
 from toydiff.panels import STYLE
-from toydiff.paper_figures import fig1, fig2, fig2_autoguidance, fig9, implied, methods, three_gaussians
+from toydiff.paper_figures import methods
 from toydiff.progress import progress_bar
 from toydiff.storage import PathLike, check_writable, replacing
 
 FIGURES: dict[str, Callable[[int], Figure]] = {
-    "fig1": fig1,
-    "fig2": fig2,
-    "fig2-autoguidance": fig2_autoguidance,
-    "fig9": fig9,
-    "implied": implied,
-    "methods": methods,
-    "three-gaussians": three_gaussians,
-    "ratio-fields": ratio_fields,
-    "best-weight": best_weights,
-    "same-noise": same_noise,
-    "pareto": pareto,
+    "fig1": paper_figures.fig1,
+    "fig2": paper_figures.fig2,
+    "fig2-autoguidance": paper_figures.fig2_autoguidance,
+    "fig9": paper_figures.fig9,
+    "implied": paper_figures.implied,
+    "methods": methods,  # which draws some methods only, too
+    "three-gaussians": paper_figures.three_gaussians,
+    "ratio-fields": gallery.ratio_fields,
+    "best-weight": gallery.best_weights,
+    "same-noise": gallery.same_noise,
+    "pareto": gallery.pareto,
 }
 """Each draws with a seed of the noise; another figure is one function and one row."""
 FORMATS = ("png", "pdf", "svg")
