@@ -243,7 +243,7 @@ def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
         ((), "COMMAND"),
         (("paint",), "invalid choice: 'paint'"),
         (("sample",), "--out"),
-        (("sample", "--out", "x.npz", "--method", "cgf"), "unknown method 'cgf'; there are unguided, cfg"),
+        (("sample", "--out", "x.npz", "--method", "cgf"), "unknown method 'cgf'; there are unguided, "),
         (("sample", "--out", "x.npz", "-w", "nan", "--method", "cfg"), "weight is nan"),
         (("sample", "--out", "x.npz", "-w", "-2", "--method", "cfg"), "weight is -2"),
         (("sample", "--out", "x.npz", "-w", "1e9", "--method", "cfg"), "at most 100"),
