@@ -34,6 +34,10 @@ GUIDANCE_ONLY = ("scene", "layers", "draw", "train", "sweep", "take-along")
 STYLE: Any = {"font.size": 11, "axes.titlesize": 12, "axes.linewidth": 0.6, "axes.edgecolor": "#555555"}
 WIDTH, TALLEST = 10.4, 3.6
 """Inches, at 100 pixels each: what a notebook in a window of 1280 x 720 shows without scrolling."""
+STYLE_SHEET = """<style>
+.toydiff-prediction .toydiff-question { font-size: 1.25em; font-weight: 600; line-height: 1.35 }
+.toydiff-prediction .widget-radio-box label { font-size: 1.2em; line-height: 1.5 }
+</style>"""
 SHARPNESS = 1.6
 """Pixels of a picture for each of the page."""
 GREEN, AMBER, GREY = "#2e8b57", "#c96a00", "#8a8a8a"
@@ -48,12 +52,11 @@ class Prediction(w.VBox):
         """Ask."""
         self._reveal, self.right = reveal, ""
         self.radio = w.RadioButtons(options=list(choices), index=None, layout=w.Layout(width="auto"))
-        self.radio.style.font_size = "1.1em"
         self.button = w.Button(description="Show me", disabled=True, button_style="primary")
         self.result, self.output = w.HTML(), w.Output()
         self.radio.observe(self._on_choice, "index")
         self.button.on_click(lambda _: self.show())
-        title = w.HTML(f"<div style='font-size:1.25em;font-weight:600;line-height:1.35'>{html.escape(question)}</div>")
+        title = w.HTML(f"{STYLE_SHEET}<div class='toydiff-question'>{html.escape(question)}</div>")
         super().__init__([title, self.radio, self.button, self.output, self.result])
         self.add_class("toydiff-prediction")
 
