@@ -45,7 +45,7 @@ python_use_unqualified_type_names = True
 add_module_names = False
 
 html_theme = "furo"
-html_theme_options = {"light_css_variables": {"code-font-size": "72%"}}  # dark inherits it
+html_theme_options = {"light_css_variables": {"code-font-size": "80%"}}  # dark inherits it
 html_title = f"toydiff {release}"
 html_copy_source = html_show_sourcelink = False
 html_additional_pages = {"index": "to_index.html"}
