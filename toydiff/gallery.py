@@ -181,12 +181,13 @@ def _draw_marked(ax: Axes, plain: Ended, ended: Ended, marked: np.ndarray) -> No
     ax.add_collection(LineCollection(list(lines), colors=list(colours), linewidths=0.7, zorder=3), autolim=False)
     before = list(np.where(plain.outlier, plotting.OUTLIER, MAIN.dark)[marked])
     ring: Any = {"s": 8, "facecolors": "white", "edgecolors": before, "linewidths": 0.6, "zorder": 3.5}
-    disc: Any = {"s": 42, "c": list(colours), "edgecolors": "white", "linewidths": 0.4, "zorder": 4}
-    for at, style in zip(np.moveaxis(lines, 1, 0), (ring, disc), strict=True):
-        ax.scatter(at[:, 0], at[:, 1], **style)
+    ax.scatter(*lines[:, 0].T, **ring)
+    disc: Any = {"s": 42, "edgecolors": "white", "linewidths": 0.4}
     text: Any = {"color": "white", "fontsize": 4.5, "fontweight": "bold", "ha": "center", "va": "center_baseline"}
-    for i, (x, y) in enumerate(lines[:, 1].tolist(), 1):
-        ax.text(x, y, str(i), zorder=5 + i / 100, clip_on=True, **text)
+    for i, ((x, y), colour) in enumerate(zip(lines[:, 1].tolist(), colours, strict=True), 1):
+        height = 4 + i / 100  # of a disc and its number: the next one may cover both
+        ax.scatter(x, y, color=colour, zorder=height, **disc)
+        ax.text(x, y, str(i), zorder=height, clip_on=True, **text)
 
 
 def _write_moves(ax: Axes, plain: Ended, ended: Ended) -> None:
