@@ -204,7 +204,7 @@ def test_panels_and_tables_are_shown(monkeypatch):
     picture, table = shown
     assert picture.data.startswith(b"\x89PNG")
     assert "<th>&lt;one&gt;</th>" in table.data
-    assert "<td>0.500 ± 0.010</td>" in table.data
+    assert "<td>50.0 ± 1.0%</td>" in table.data
 
 
 def test_the_explorer_follows_a_method_that_is_written_again(monkeypatch):

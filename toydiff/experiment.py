@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from toydiff.distances import Estimate
-from toydiff.metrics import METRICS, evaluate
+from toydiff.metrics import METRICS, Score, evaluate
 from toydiff.sampling import sample
 from toydiff.score_model import ScoreModel
 from toydiff.sweep import reference_of
@@ -93,7 +93,7 @@ def cells(sweep: Sweep, key: Callable[..., str], metrics: Iterable[str] = tuple(
     }
 
 
-def shown(metric: str, estimate: Estimate) -> str:
+def shown(metric: str, estimate: Estimate | Score) -> str:
     """An estimate with its error, in per cent where that is usual."""
     if not math.isfinite(estimate.value):
         return "∞"

@@ -19,13 +19,13 @@ from toydiff import plotting
 from toydiff.checks import InputError, choice
 from toydiff.compiled import keep_compiled
 from toydiff.distances import Estimate
+from toydiff.experiment import shown
 from toydiff.explorer.compute import reference_of, truth_of
 from toydiff.explorer.drawing import drawing_lock
 from toydiff.metrics import METRICS, Score, Scored, outliers, standard_error
 from toydiff.model_metrics import MODEL_METRICS
 from toydiff.sampling import sample
 from toydiff.score_model import ScoreModel, check_points
-from toydiff.score_table import with_error
 
 TREE = "fractal_tree", "A"
 MEASURED = "outlier_rate_0.001", "branch_coverage", "sliced_wasserstein"
@@ -220,7 +220,7 @@ def show_numbers(columns: Mapping[str, Mapping[str, Score | Estimate]]) -> None:
     head = "".join(f"<th>{html.escape(title)}</th>" for title in columns)
     rows = "".join(
         f"<tr><td style='text-align:left'>{html.escape(titles[name])}</td>"
-        + "".join(f"<td>{with_error(column[name].value, column[name].error)}</td>" for column in columns.values())
+        + "".join(f"<td>{shown(name, column[name])}</td>" for column in columns.values())
         + "</tr>"
         for name in next(iter(columns.values()))
     )
