@@ -36,7 +36,7 @@ ANSWERS = {
             "lambda m, x, s: s**2 * np.sum((m.score(x, s) - tree.score(x, s)) ** 2)",
         ),
         "check_normal": ("1.0", "0.5"),
-        "check_width": ("64", "128"),
+        "check_width": ("32", "64"),
     },
     3: {
         "check_guided": (

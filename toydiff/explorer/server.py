@@ -50,7 +50,9 @@ def serve(*, app: bool = False, lesson: int | None = None, port: int | None = No
     opened = NOTEBOOK if lesson is None else LESSONS[count("lesson", lesson, 1, len(LESSONS)) - 1]
     for module in ("jupyterlab", "voila", "anywidget"):
         if importlib.util.find_spec(module) is None:
-            raise InputError(f"{module} is not installed: pip install 'toydiff[lab]'")
+            raise InputError(
+                f"{module} is not installed: use make explore, or pip install -e '.[lab]' in toydiff's folder"
+            )
     port = _free_port() if port is None else count("port", port, 1, 65_535)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,10 +76,12 @@ def serve(*, app: bool = False, lesson: int | None = None, port: int | None = No
         *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}"),
         *(() if browser else ("--no-browser",)),
         *(("--allow-root",) if os.geteuid() == 0 else ()),
+        "--log-level=ERROR",  # the address above all
     ]
     headers = {"Content-Security-Policy": ONLY_HERE.format(port=port)}
     command.append(f"--ServerApp.tornado_settings={ {'headers': headers} }")
     print(f"http://127.0.0.1:{port}{page}?token={token}", flush=True)
+    print("Open this address if no browser does; Ctrl-C stops the server.", flush=True)
     # The token goes by the environment: a command line can be read by every user of the machine.
     config = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
     environment = os.environ | {
