@@ -91,6 +91,25 @@ def test_bad_input_is_one_line_and_loses_nothing(arguments, words, tmp_path, cap
     assert path.read_bytes() == b"before"
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"path": None}, "the film is None; it must be a path"),
+        ({"methods": None}, "methods are None; they must be a list"),
+        ({"methods": "cfg"}, "methods are 'cfg'; they must be a list"),
+        ({"weights": 3.0}, "weights are 3.0; they must be a list"),
+        ({"distribution": b"x"}, "unknown distribution b'x'"),
+        ({"layers": None}, "unknown layer None"),
+        ({"view": 3}, "view is 3; it must be 3 numbers"),
+        ({"view": (1, 2)}, r"view is \(1, 2\); it must be 3 numbers"),
+    ],
+)
+def test_bad_types_in_python_are_one_line_too(options, words, tmp_path):
+    with pytest.raises(toydiff.InputError, match=words):
+        toydiff.animate(**({"path": tmp_path / "film.gif"} | options), progress=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_bad_place_is_refused_before_anything_is_drawn(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("toydiff.explorer.recording.frames", None)
     (tmp_path / "full").mkdir()

@@ -92,9 +92,14 @@ def test_bits_of_a_run_are_few(small_page):
         ({"methods": []}, "name one or more"),
         ({"methods": ["cfg", "cfg"]}, "each once"),
         ({"methods": ["magic"]}, "unknown method 'magic'"),
+        ({"methods": [["cfg"]]}, "unknown method"),
+        ({"methods": "cfg"}, "methods are 'cfg'; they must be a list"),
+        ({"methods": None}, "methods are None; they must be a list"),
+        ({"state": {}}, "state is {}; it must be a toydiff.explorer.state.State"),
         ({"points": 0}, "points is 0"),
         ({"points": 300, "samples": 200}, "points is 300"),
         ({"samples": 2}, "samples is 2"),
+        ({"samples": 10**8}, "samples is 100000000"),
         ({"title": " "}, "title is ' '"),
     ],
 )
@@ -114,6 +119,8 @@ def test_the_command(monkeypatch, tmp_path, capsys):
     assert manifest_of(tmp_path / "a.html")["made"]["main"]["exact"]
     assert cli.main(["export-html", str(tmp_path / "a.gif")]) == 2
     assert "must end in .html" in capsys.readouterr().err
+    assert cli.main(["export-html", str(tmp_path / "b.html"), "--classes", ""]) == 2
+    assert "unknown classes ''" in capsys.readouterr().err
 
 
 def test_the_page_in_docs_is_of_this_code():
@@ -301,6 +308,21 @@ def test_pointing_rings_the_same_sample_in_both(opened):
     assert opened.evaluate("ringed") is not None
     opened.mouse.move(5, 5)
     assert picture(opened, 0) == last
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("address", ["#%", "#%E0%A4%A", "#constructor,1/toString,2/2", "#cfg,NaN,,/x,,/2", "#a/b/c"])
+def test_an_address_that_says_nothing_is_passed_over(browser, small_page, address):
+    tab = browser.new_page()
+    errors = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(small_page[0].as_uri() + address)
+    wait(tab)
+    tab.evaluate("(address) => { location.hash = ''; location.hash = address; }", address)
+    wait(tab)
+    assert errors == []
+    assert tab.evaluate("panels.map((panel) => panel.run.method)") == ["cfg", "autoguidance"]
+    tab.close()
 
 
 @pytest.mark.browser

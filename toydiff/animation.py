@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from toydiff.checks import InputError, choice, count, number
-from toydiff.datasets import Source
+from toydiff.checks import InputError, choice, count, number, several
+from toydiff.datasets import Source, all_classes
 from toydiff.explorer import recording
 from toydiff.explorer.scene import MOST_PANELS
 from toydiff.explorer.state import State, with_classes, with_method
 from toydiff.film import film_format, find_ffmpeg, write_film
 from toydiff.guidance import METHODS
-from toydiff.plotting import View
 from toydiff.progress import progress_bar
 from toydiff.storage import PathLike, check_folder, check_writable
 
@@ -61,9 +61,10 @@ def animate(
     fps, seconds = number("fps", fps, 1, 50), number("seconds", seconds, 0, LONGEST, above=0)
     n = count("number of pictures, fps times seconds,", round(fps * seconds), 2)
     _check_path(path)
+    all_classes(distribution)  # which says what there is
     start = with_classes(State(), distribution, classes)
-    start = replace(start, layers=tuple(layers), view=start.view if view is None else View(*view))
-    start = replace(start, points=points, seed=seed)
+    given: dict[str, Any] = {"layers": layers, "view": start.view if view is None else view}
+    start = replace(start, points=points, seed=seed, **given)
     if film == "sweep" and weights is not None:
         raise InputError("the film sweep goes through the weights itself: leave them out, or choose another film")
     frames = recording.frames(_side_by_side(start, methods, weights), film, pixels, n)
@@ -82,11 +83,13 @@ def _check_path(path: PathLike) -> None:
 
 
 def _side_by_side(start: State, methods: Sequence[str], weights: Sequence[float] | None) -> list[State]:
+    methods = several("methods", methods)
     count("number of methods", len(methods), 1, MOST_PANELS)
     states = [with_method(start, choice("method", method, METHODS)) for method in methods]
     if weights is None:
         return states
+    weights = several("weights", weights)
     if len(weights) not in (1, len(states)):
         raise InputError(f"there are {len(weights)} weights for {len(states)} methods; give one, or one for each")
-    given = list(weights) * (len(states) if len(weights) == 1 else 1)
+    given = weights * (len(states) if len(weights) == 1 else 1)
     return [replace(state, weight=weight) for state, weight in zip(states, given, strict=True)]

@@ -67,6 +67,17 @@ def choice(name: str, value: Any, options: Iterable[str]) -> str:
     return value
 
 
+def several(name: str, values: Any) -> list[Any]:
+    """What is in a list or another collection; a text is one thing, and none.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InputError(f"{name} are {shown(values)}; they must be a list")
+    return list(values)
+
+
 def parse_number(text: str) -> Any:
     """A whole number, else any number, else the text itself, which whatever takes the number will refuse."""
     for convert in (int, float):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from toydiff import gallery, paper_figures
-from toydiff.checks import choice, count
+from toydiff.checks import choice, count, several
 from toydiff.panels import STYLE
 from toydiff.paper_figures import methods
 from toydiff.progress import progress_bar
@@ -66,7 +66,7 @@ def draw_figures(
     Raises:
         InputError: there is no such figure or format, or a file cannot be written.
     """
-    names, formats = list(names), list(formats)
+    names, formats = several("names", names), several("formats", formats)
     for name in names:
         choice("figure", name, FIGURES)
     for kind in formats:

@@ -1,6 +1,7 @@
 """Films from one picture after another: a GIF by Pillow, an MP4 by ffmpeg, or a folder of PNGs."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -12,7 +13,7 @@ from typing import Any, cast
 
 from PIL import Image
 
-from toydiff.checks import InputError, choice, number
+from toydiff.checks import InputError, choice, number, shown
 from toydiff.storage import PathLike, new_folder, replacing
 
 GIF_COLOURS = 255
@@ -47,8 +48,10 @@ def film_format(path: PathLike) -> str:
     """A row of `WRITERS` by the ending of a path, "" for a folder.
 
     Raises:
-        InputError: the ending is another one.
+        InputError: the ending is another one, or it is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"the film is {shown(path)}; it must be a path")
     ending = Path(path).suffix.lstrip(".").lower()
     if ending not in WRITERS:
         raise InputError(f"{path} ends in .{ending}; a film ends in .gif or .mp4, a folder of PNGs in nothing")

@@ -95,7 +95,7 @@ def write_page(parser: Parser, arguments: Sequence[str]) -> int:
     add("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     source = datasets.open_distribution(options.distribution)
-    classes = options.classes or datasets.all_classes(source)[0]
+    classes = datasets.all_classes(source)[0] if options.classes is None else options.classes
     state = State(seed=options.seed)
     if (source, classes) != (state.distribution, state.classes):
         state = with_classes(state, source, classes)

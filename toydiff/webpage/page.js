@@ -93,13 +93,17 @@ function atRest() {
   history.replaceState(null, "", `#${[...panels.map(set), visible().length].join("/")}`);
 }
 
+// What the address holds, as `atRest` wrote it; whatever else stands there is passed over.
 function recall() {
-  const parts = decodeURIComponent(location.hash.slice(1)).split("/");
+  let parts = [];
+  try {
+    parts = decodeURIComponent(location.hash.slice(1)).split("/");
+  } catch {} // an address that was cut short, within a letter
   if (parts.length !== 3) return;
   panels.forEach((panel, i) => {
     const [method, weight, width, steps] = parts[i].split(",");
     const guide = { width: Number(width), steps: Number(steps) };
-    if (method in page.methods) panel.choose(method, Number(weight) || undefined, guide);
+    if (Object.hasOwn(page.methods, method)) panel.choose(method, Number(weight) || undefined, guide);
   });
   compare.checked = parts[2] === "2";
 }

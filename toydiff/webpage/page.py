@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from toydiff import __version__, datasets, plotting
-from toydiff.checks import InputError, count
+from toydiff.checks import InputError, count, shown
 from toydiff.explorer.compute import truth_of
 from toydiff.explorer.drawing import COLOURS, RESCUED
 from toydiff.explorer.state import State, whole_view
@@ -30,6 +30,8 @@ TITLE = "What does guidance do to a diffusion model?"
 OUTLINE_RESOLUTION = 560
 SCRIPTS = ("points.js", "picture.js", "panel.js", "page.js")
 """One after the other: each uses those before it."""
+MOST_SAMPLES = 100_000
+"""As many as the explorer takes: more would not fit into memory with their ways."""
 RATES = ("outlier_rate_0.001", "branch_coverage", "class_leakage")
 """Metrics that are shown in percent."""
 
@@ -70,8 +72,10 @@ def export_html(
         raise InputError(f"the page is {str(path)!r}; its name must end in .html")
     if not isinstance(title, str) or not title.strip():
         raise InputError(f"title is {title!r}; it must be a text")
-    state = state or State()
-    samples = count("samples", samples, 100)
+    state = State() if state is None else state
+    if not isinstance(state, State):
+        raise InputError(f"state is {shown(state)}; it must be a toydiff.explorer.state.State")
+    samples = count("samples", samples, 100, MOST_SAMPLES)
     points = count("points", points, 1, min(samples, 8192))
     states = states_of(state, methods)
     check_writable(path)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toydiff.checks import InputError, choice
+from toydiff.checks import InputError, choice, several
 from toydiff.explorer import compute
 from toydiff.explorer.families import available
 from toydiff.explorer.state import ModelChoice, State, guide_classes
@@ -67,6 +67,7 @@ def states_of(state: State, methods: Sequence[str]) -> list[list[State]]:
     Raises:
         InputError: there is no method, or no such one, or one is there twice.
     """
+    methods = [choice("method", name, METHODS) for name in several("methods", methods)]
     if not methods or len(set(methods)) < len(methods):
         raise InputError(f"methods are {', '.join(methods) or 'none'}; name one or more, each once")
     rows = [(replace(state, method=name, weight=1.0, weight_curve=None), weights_of(name)) for name in methods]
