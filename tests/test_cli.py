@@ -1,8 +1,11 @@
+import gc
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -400,3 +403,29 @@ def test_explore_says_where_it_cannot_write(tmp_path, monkeypatch, capsys):
     (tmp_path / "toydiff-notebooks").write_text("a file")
     assert cli.main(["explore", "--no-browser"]) == 2
     assert "cannot write into" in capsys.readouterr().err
+
+
+def test_an_interrupt_that_python_drops_comes_again(monkeypatch, capsys):
+    """JAX has a callback of the garbage collector, out of which no exception comes."""
+    left = [signal.SIGINT]
+
+    def collected(*_):
+        if left:
+            signal.raise_signal(left.pop())
+
+    def draw(parser, arguments):
+        gc.callbacks.append(collected)
+        gc.collect()
+        assert not left
+        for _ in range(100):
+            time.sleep(0.02)
+        return 0
+
+    monkeypatch.setitem(cli.COMMANDS, "figures", cli.Command(draw, ""))
+    hook = sys.unraisablehook
+    try:
+        assert run("figures") == 130
+    finally:
+        gc.callbacks.remove(collected)
+    assert capsys.readouterr().err == "toydiff figures: stopped\n"
+    assert sys.unraisablehook is hook

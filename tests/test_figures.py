@@ -259,6 +259,8 @@ def test_bad_names_and_folders_are_refused_before_anything_is_drawn(tmp_path):
         draw_figures(["fig1", "fig3"], tmp_path)
     with pytest.raises(InputError, match="unknown format 'jpg'; there are png, pdf, svg"):
         draw_figures(["fig1"], tmp_path, formats=["png", "jpg"])
+    with pytest.raises(InputError, match="names are 'fig1'; they must be a list"):
+        draw_figures("fig1", tmp_path)
     with pytest.raises(InputError, match="seed is -1"):
         draw_figures(["fig1"], tmp_path, seed=-1)
     (tmp_path / "file").write_text("")

@@ -1,10 +1,13 @@
 """The `toydiff` command. Heavy imports wait inside the commands, so that --help answers at once."""
 
+import _thread
 import argparse
+import contextlib
 import io
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -303,7 +306,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name may not fit the terminal's encoding
     try:
-        status = _run(command, arguments[1:])
+        with _hearing_interrupts():
+            status = _run(command, arguments[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"toydiff {command}: stopped", file=sys.stderr)
@@ -313,6 +317,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     return status
+
+
+@contextlib.contextmanager
+def _hearing_interrupts() -> Iterator[None]:
+    """A Ctrl-C that falls into a callback of the garbage collector, where Python drops it, comes again."""
+
+    def hook(dropped: "sys.UnraisableHookArgs") -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main).start()  # once the callback is over
+        else:
+            before(dropped)
+
+    before, sys.unraisablehook = sys.unraisablehook, hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:
