@@ -116,7 +116,9 @@ def test_the_command(monkeypatch, tmp_path, capsys):
     words = ["--methods", "unguided,cfg", "--distribution", "three_gaussians", "--points", "9", "--samples", "100"]
     assert cli.main(["export-html", str(tmp_path / "a.html"), *words, "--quiet", "--title", "Three"]) == 0
     assert "a.html, 0.1 MB" in capsys.readouterr().out
-    assert manifest_of(tmp_path / "a.html")["made"]["main"]["exact"]
+    manifest = manifest_of(tmp_path / "a.html")
+    assert manifest["made"]["main"]["exact"]
+    assert [run["guide"] for run in manifest["runs"]] == [None, None]  # no width or training that nothing has
     assert cli.main(["export-html", str(tmp_path / "a.gif")]) == 2
     assert "must end in .html" in capsys.readouterr().err
     assert cli.main(["export-html", str(tmp_path / "b.html"), "--classes", ""]) == 2
@@ -294,15 +296,20 @@ def test_noise_level_and_play(opened):
     np.testing.assert_array_equal(points(opened), end)
 
 
-@pytest.mark.browser
-def test_pointing_rings_the_same_sample_in_both(opened):
-    last = picture(opened, 0)
-    x, y = opened.evaluate("""() => {
+def place_of_a_sample(tab):
+    """In pixels from the corner of the window; the sample is in the right picture."""
+    return tab.evaluate("""() => {
         const { canvas, shown } = panels[1];
         const [box, at] = [canvas.getBoundingClientRect(), lens(canvas.clientWidth, step)];
         const n = [...Array(page.points).keys()].find((n) => at.x(shown, n) > 20 && at.x(shown, n) < box.width - 20);
         return [box.left + at.x(shown, n), box.top + at.y(shown, n)];
     }""")
+
+
+@pytest.mark.browser
+def test_pointing_rings_the_same_sample_in_both(opened):
+    last = picture(opened, 0)
+    x, y = place_of_a_sample(opened)
     opened.mouse.move(x, y)
     assert picture(opened, 0) != last
     assert opened.evaluate("ringed") is not None
@@ -336,4 +343,11 @@ def test_on_a_phone(browser, small_page):
     assert right(tab).get_by_label("guide: training steps").get_attribute("aria-valuetext") == "4096"
     sliders = tab.locator("input[type=range]:visible")
     assert all(sliders.nth(i).bounding_box()["height"] >= 30 for i in range(sliders.count()))
+    tab.touchscreen.tap(*place_of_a_sample(tab))
+    tab.wait_for_timeout(100)
+    assert tab.evaluate("ringed") is not None  # after the finger was lifted
+    tab.set_viewport_size({"width": 360, "height": 740})
+    tab.get_by_label("compare two pictures").check()
+    wait(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     tab.close()

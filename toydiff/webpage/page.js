@@ -180,7 +180,8 @@ function listen() {
   addEventListener("hashchange", () => (recall(), show()));
   for (const panel of panels) {
     const { canvas } = panel;
-    canvas.addEventListener("pointerleave", () => setRing(null));
+    // A finger leaves whenever it is lifted: its ring stays until the next touch.
+    canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && setRing(null));
     for (const name of ["pointerdown", "pointermove"]) canvas.addEventListener(name, (event) => point(panel, event));
     canvas.addEventListener("wheel", (event) => pinch(panel, event), { passive: false });
   }

@@ -27,7 +27,7 @@ class Run(NamedTuple):
     """A method with one guide, from the same noise at every weight."""
 
     method: str
-    guide: ModelChoice | None  # None where the method takes no network
+    guide: ModelChoice | None  # None where there is no network to choose
     weights: tuple[float, ...]
     path: np.ndarray  # the points that are shown, at the noise levels of LEVELS: [weights, levels, points, 2]
     outliers: np.ndarray  # which of them end as outliers, [weights, points]
@@ -89,10 +89,11 @@ def compute_runs(states: Sequence[Sequence[State]], points: int, samples: int) -
     quality = compute.Quality(samples, 0)
     for run in states:
         first = run[0]
+        needed = guide_classes(first.method, first.distribution, first.classes)
         paths = [np.asarray(compute.trajectory(state, quality).x)[list(LEVELS), :points] for state in run]
         yield Run(
             first.method,
-            first.guide if guide_classes(first.method, first.distribution, first.classes) else None,
+            None if first.guide.exact or not needed else first.guide,
             tuple(state.weight for state in run),
             np.stack(paths),
             np.stack([compute.outliers(state, quality)[:points] for state in run]),
