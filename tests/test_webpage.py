@@ -50,6 +50,15 @@ def test_guides_up_to_the_main_model_with_three_trainings():
     assert runs.guides_of(State(guide=exact)) == [exact]
 
 
+def test_each_method_has_its_own_guide_and_what_no_slider_holds_is_said():
+    assert {state.guide.steps for row in runs.states_of(State(), ["sharpened"]) for state in row} == {128, 1024, 4096}
+    assert runs.state_of(State(guide=ModelChoice(16, 128)), "sharpened").guide == ModelChoice(16, 128)  # as chosen
+    assert page._settings(State()) == ""
+    assert page._settings(State(interval=(0.01, 0.5), share=0.2)) == (
+        "weight only at 0.01 < σ ≤ 0.5, share of autoguidance in the mix 0.2"
+    )
+
+
 def test_a_new_method_is_a_row_of_the_page(monkeypatch, tmp_path):
     monkeypatch.setitem(toydiff.METHODS, "mine", toydiff.METHODS["truncation"]._replace(title="Mine, of today"))
     monkeypatch.setattr(runs, "GRID", (0, 4))
@@ -263,7 +272,7 @@ def test_controls_change_the_picture_and_the_numbers(opened):
     right(opened).get_by_label("guide: training steps").focus()
     opened.keyboard.press("Home")
     assert picture(opened) != guided
-    for layer in ("trajectories", "lines from w = 1", "outliers in pink", "true distribution"):
+    for layer in ("trajectories", "lines from no guidance", "outliers in pink", "true distribution"):
         last = picture(opened)
         opened.get_by_label(layer).click()
         assert picture(opened) != last, layer

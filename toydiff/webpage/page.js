@@ -7,7 +7,7 @@ const LAYERS = {
   outlines: ["true distribution", true],
   outliers: ["outliers in pink", true],
   trajectories: ["trajectories", false],
-  rescue: ["lines from w = 1", false],
+  rescue: ["lines from no guidance", false],
 };
 const layers = Object.fromEntries(Object.entries(LAYERS).map(([name, [, on]]) => [name, on]));
 let [step, goalStep] = [END, END]; // of the solver: 0 is all noise, END the data
@@ -72,12 +72,10 @@ function tell() {
   if (playing) $("noise").value = step;
   const columns = visible().map((panel) => panel.numbers());
   const names = columns.length > 1 ? ["left", "right"] : ["here"];
-  const rows = page.metrics.map((metric, i) => [
-    `<span title="${metric.meaning}">${metric.title}</span>`,
-    ...columns.map((numbers) => numbers[i]),
-    inWords(metric, metric.exact),
-  ]);
-  const head = `<tr><td></td>${[...names, "exact"].map((name) => `<th scope="col">${name}</th>`).join("")}</tr>`;
+  const cells = (metric, i) => [metric.title, ...columns.map((numbers) => numbers[i]), inWords(metric, metric.exact)];
+  const rows = page.metrics.map(cells);
+  const heads = [...names, "exact"].map((name) => `<th scope="col">${name}</th>`);
+  const head = `<caption>at the end, σ = 0</caption><tr><td></td>${heads.join("")}</tr>`;
   const row = ([name, ...cells]) => `<tr><th scope="row">${name}</th><td>${cells.join("</td><td>")}</td></tr>`;
   const html = head + rows.map(row).join("");
   if (html !== tell.html) $("numbers").innerHTML = tell.html = html;
@@ -191,12 +189,16 @@ $("noise").max = END;
 $("noise").value = END;
 const colours = { ...page.colours, class: page.outlines.at(-1).light };
 for (const swatch of document.querySelectorAll("[data-colour]")) swatch.style.background = colours[swatch.dataset.colour];
-const { main, samples, seed, version } = page.made;
+for (const { title, meaning } of page.metrics) {
+  make($("meanings"), "dt", { textContent: title });
+  make($("meanings"), "dd", { textContent: `: ${meaning}` });
+}
+const { main, samples, seed, set, version } = page.made;
 $("made").textContent =
-  `Whatever stands still was computed; between these weights the points go straight from one place to the next. ` +
+  `At rest every point was computed; while a weight is dragged they go straight from one place to the next. ` +
   `Numbers: ${samples.toLocaleString("en")} samples, seed ${seed}; "exact" is what as many exact samples score. ` +
   `Main model: ${main.exact ? "the exact density" : `width ${main.width}, ${main.steps.toLocaleString("en")} steps`}. ` +
-  `Made by toydiff ${version}, toydiff export-html.`;
+  `${set ? `Set for all: ${set}. ` : ""}Made by toydiff ${version}, toydiff export-html.`;
 listen();
 recall();
 show();

@@ -24,7 +24,7 @@ from toydiff.progress import progress_bar
 from toydiff.schedules import noise_schedule
 from toydiff.storage import PathLike, check_writable, write_bytes
 from toydiff.webpage.pack import in_steps, pack, quanta
-from toydiff.webpage.runs import LEVELS, PAPERS, Run, compute_runs, states_of
+from toydiff.webpage.runs import LEVELS, PAPERS, Run, compute_runs, state_of, states_of
 
 TITLE = "What does guidance do to a diffusion model?"
 OUTLINE_RESOLUTION = 560
@@ -123,7 +123,8 @@ def _manifest(state: State, runs: Sequence[Run], samples: int) -> dict[str, Any]
     first = runs[0].numbers[0]
     chosen = state.method if state.method in {run.method for run in runs} else runs[-1].method
     return {
-        "made": {"version": __version__, "samples": samples, "seed": state.seed, "main": _model(state.main)},
+        "made": {"version": __version__, "samples": samples, "seed": state.seed, "main": _model(state.main)}
+        | {"set": _settings(state)},
         "classes": state.classes,
         "view": view._asdict(),
         "colours": {name: COLOURS[name] for name in ("samples", "outliers", "trajectories")} | {"rescue": RESCUED},
@@ -138,7 +139,11 @@ def _manifest(state: State, runs: Sequence[Run], samples: int) -> dict[str, Any]
             for name, number in first.items()
         ],
         "methods": {run.method: METHODS[run.method].title for run in runs},
-        "first": {"method": chosen, "guide": _model(state.guide), "weights": _default_weights(runs)},
+        "first": {
+            "method": chosen,
+            "guides": {run.method: _model(state_of(state, run.method).guide) for run in runs},
+            "weights": _default_weights(runs),
+        },
         "runs": [
             {
                 "method": run.method,
@@ -149,6 +154,14 @@ def _manifest(state: State, runs: Sequence[Run], samples: int) -> dict[str, Any]
             for run in runs
         ],
     }
+
+
+def _settings(state: State) -> str:
+    """What the page has no slider for, in words, where it is not as usual."""
+    interval, usual = state.interval, State().interval
+    words = [f"weight only at {interval[0]:g} < σ ≤ {interval[1]:g}"] if interval != usual else []
+    words += [f"share of autoguidance in the mix {state.share:g}"] if state.share != State().share else []
+    return ", ".join(words)
 
 
 def _default_weights(runs: Sequence[Run]) -> dict[str, float]:

@@ -55,11 +55,11 @@ class Panel {
   constructor(number, method) {
     this.number = number;
     this.element = make($("panels"), "article", { className: "panel" }, { "aria-label": `Picture ${number + 1}` });
-    this.canvas = make(this.element, "canvas", {}, { role: "img" });
-    const controls = make(this.element, "div", { className: "controls" });
-    this.menu = make(make(controls, "label", { textContent: "method " }), "select");
+    this.menu = make(make(this.element, "label", { className: "method", textContent: "method " }), "select");
     for (const [value, textContent] of Object.entries(page.methods)) make(this.menu, "option", { value, textContent });
     this.menu.addEventListener("change", () => this.choose(this.menu.value));
+    this.canvas = make(this.element, "canvas", {}, { role: "img" });
+    const controls = make(this.element, "div", { className: "controls" });
     this.weight = slider(controls, "weight w", "any");
     const places = () => this.run.weights.map((_, i) => i);
     const drag = (at) => this.aim(at, at);
@@ -82,8 +82,8 @@ class Panel {
     return Math.round(this.goal);
   }
 
-  // Another method, with the weight and the guide that are nearest to those wanted.
-  choose(method, weight = page.first.weights[method], guide = this.guide ?? page.first.guide) {
+  // Another method, with the weight that is nearest to the wanted one, and the wanted guide or else the method's own.
+  choose(method, weight = page.first.weights[method], guide = this.guide) {
     this.menu.value = method;
     this.own = page.runs.map((run, i) => ({ ...run, i })).filter((run) => run.method === method);
     const values = (what) => [...new Set(this.own.map((run) => run.guide?.[what]))].sort((a, b) => a - b);
@@ -93,8 +93,10 @@ class Panel {
       input.max = list.length - 1;
       input.value = list.indexOf(nearestOf(list, wanted));
     };
-    offer(this.width, this.widths, guide?.width);
-    offer(this.training, this.trainings, guide?.steps);
+    const same = (one) => one?.width === guide?.width && one?.steps === guide?.steps;
+    const wanted = this.own.some((run) => same(run.guide)) ? guide : page.first.guides[method];
+    offer(this.width, this.widths, wanted?.width);
+    offer(this.training, this.trainings, wanted?.steps);
     this.pickGuide();
     const { weights } = this.run;
     this.weight.label.hidden = weights.length < 2;

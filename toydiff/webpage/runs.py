@@ -9,7 +9,7 @@ import numpy as np
 from toydiff.checks import InputError, choice, several
 from toydiff.explorer import compute
 from toydiff.explorer.families import available
-from toydiff.explorer.state import ModelChoice, State, guide_classes
+from toydiff.explorer.state import ModelChoice, State, guide_classes, with_method
 from toydiff.guidance import METHODS
 
 LEVELS = (0, 5, 9, 12, 15, 17, 19, 21, 23, 25, 28, 32)
@@ -70,12 +70,18 @@ def states_of(state: State, methods: Sequence[str]) -> list[list[State]]:
     methods = [choice("method", name, METHODS) for name in several("methods", methods)]
     if not methods or len(set(methods)) < len(methods):
         raise InputError(f"methods are {', '.join(methods) or 'none'}; name one or more, each once")
-    rows = [(replace(state, method=name, weight=1.0, weight_curve=None), weights_of(name)) for name in methods]
+    rows = [replace(state_of(state, name), weight=1.0, weight_curve=None) for name in methods]
     return [
-        [replace(row, weight=weight, guide=guide or row.guide) for weight in weights]
-        for row, weights in rows
+        [replace(row, weight=weight, guide=guide or row.guide) for weight in weights_of(row.method)]
+        for row in rows
         for guide in guides_of(row)
     ]
+
+
+def state_of(state: State, method: str) -> State:
+    """The state with another method, and with that method's own guide where the state has its method's own."""
+    usual = state.guide == with_method(state, state.method).guide
+    return with_method(state, method) if usual else replace(state, method=method)
 
 
 def compute_runs(states: Sequence[Sequence[State]], points: int, samples: int) -> Iterator[Run]:
