@@ -67,9 +67,9 @@ def test_the_controls_change_the_picture(explorer):
 
 def test_the_numbers_follow(lab):
     lab.select("scene", "Figure 1 (d): truncation")
-    lab.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.0[4-9]\d")
+    lab.wait_for_text("numbers", r"branches with over 1/4 of their mass[4-9]\.\d%")
     lab.select("scene", "Figure 1 (e): autoguidance")
-    lab.wait_for_text("numbers", r"branches with over 1/4 of their mass0\.[67]\d\d")
+    lab.wait_for_text("numbers", r"branches with over 1/4 of their mass[67]\d\.\d%")
     lab.page.wait_for_function("() => !document.querySelector('.toydiff-stale')", timeout=20_000)
     assert lab.find(".toydiff-curve").bounding_box()["height"] > 100
 

@@ -16,7 +16,6 @@ from toydiff.sweep_table import Sweep
 OUTLIERS, COVERAGE, WASSERSTEIN = "outlier_rate_0.001", "branch_coverage", "sliced_wasserstein"
 SHORT = {OUTLIERS: "outliers", COVERAGE: "branches kept", WASSERSTEIN: "sliced W1"}
 """The metrics of most tables, as they stand over their columns."""
-PERCENT = ("outlier_rate", "branch_coverage", "branch_recall", "recall_depth", "class_leakage")
 
 
 class Claim(NamedTuple):
@@ -97,7 +96,7 @@ def shown(metric: str, estimate: Estimate | Score) -> str:
     """An estimate with its error, in per cent where that is usual."""
     if not math.isfinite(estimate.value):
         return "∞"
-    if metric.startswith(PERCENT):
+    if metric in METRICS and METRICS[metric].share:
         return f"{100 * estimate.value:.1f} ± {100 * estimate.error:.1f}%"
     digits = min(6, max(1, 1 - math.floor(math.log10(max(estimate.error, 1e-6)))))
     return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"

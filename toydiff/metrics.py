@@ -37,6 +37,8 @@ class Metric(NamedTuple):
     """By a formula; None: by sets of exact samples."""
     applies: Callable[[Reference], bool] = lambda reference: True
     """Whether there is something to measure: other classes, a tree."""
+    share: bool = False
+    """From 0 to 1, and shown in per cent."""
 
 
 def outliers(samples: Scored, q: float) -> np.ndarray:
@@ -88,8 +90,10 @@ def mean_metric(
     values: PerSample,
     title: str,
     better: str,
+    *,
     floor: Floor | None = None,
     applies: Callable[[Reference], bool] = lambda reference: True,
+    share: bool = False,
 ) -> Metric:
     """The mean of a value of each sample, its standard error, and by default its floor from 131,072 exact samples."""
 
@@ -100,14 +104,19 @@ def mean_metric(
         exact = values(reference.exact)
         return Estimate(float(exact.mean()), float(exact.std()) * math.sqrt(1 / n + 1 / len(exact)))
 
-    return Metric(lambda samples: float(values(samples).mean()), title, better, error, floor or exact_mean, applies)
+    def mean(samples: Scored) -> float:
+        return float(values(samples).mean())
+
+    return Metric(mean, title, better, error, floor or exact_mean, applies, share)
 
 
 def _outlier_rate(q: float) -> Metric:
     def floor(reference: Reference, n: int) -> Estimate:
         return Estimate(q, math.sqrt(q * (1 - q) * (1 / n + 1 / reference.n)))
 
-    return mean_metric(partial(outliers, q=q), f"outliers below the {100 * q:g}% quantile", "lower", floor)
+    return mean_metric(
+        partial(outliers, q=q), f"outliers below the {100 * q:g}% quantile", "lower", floor=floor, share=True
+    )
 
 
 def _depth_recall(depth: int) -> Metric:
@@ -115,7 +124,8 @@ def _depth_recall(depth: int) -> Metric:
         depths = reference.truth.depths
         return depths is not None and depth in np.asarray(depths)
 
-    return Metric(partial(depth_recall, depth=depth), f"branch recall at depth {depth}", "higher", applies=applies)
+    title = f"branch recall at depth {depth}"
+    return Metric(partial(depth_recall, depth=depth), title, "higher", applies=applies, share=True)
 
 
 METRICS: dict[str, Metric] = {
@@ -124,11 +134,15 @@ METRICS: dict[str, Metric] = {
     "mean_log_density": mean_metric(lambda s: s.log_density, "mean log density", "as exact"),
     "median_log_density": Metric(median_log_density, "median log density", "as exact"),
     "occupancy_distance": Metric(occupancy_distance, "branch occupancy, total variation", "lower"),
-    "branch_coverage": Metric(branch_coverage, "branches with over 1/4 of their mass", "higher"),
-    "branch_recall": Metric(branch_recall, "branch recall", "higher"),
+    "branch_coverage": Metric(branch_coverage, "branches with over 1/4 of their mass", "higher", share=True),
+    "branch_recall": Metric(branch_recall, "branch recall", "higher", share=True),
     **{f"recall_depth_{depth}": _depth_recall(depth) for depth in range(TREE_DEPTHS)},
     "class_leakage": mean_metric(
-        lambda s: s.in_other_class, "nearer to another class", "lower", applies=lambda r: r.has_other_classes
+        lambda s: s.in_other_class,
+        "nearer to another class",
+        "lower",
+        applies=lambda r: r.has_other_classes,
+        share=True,
     ),
     "sliced_wasserstein": Metric(sliced_wasserstein, "sliced Wasserstein-1", "lower", _sliced_wasserstein_error),
     "energy_distance": Metric(

@@ -53,44 +53,21 @@ def serve(*, app: bool = False, lesson: int | None = None, port: int | None = No
             raise InputError(
                 f"{module} is not installed: use make explore, or pip install -e '.[lab]' in toydiff's folder"
             )
-    port = _free_port() if port is None else count("port", port, 1, 65_535)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise InputError(f"port {port} cannot be used: {error.strerror}; choose another") from None
-    folder = Path("toydiff-notebooks").resolve()
-    try:
-        folder.mkdir(exist_ok=True)
-        for name in (NOTEBOOK, *LESSONS):
-            if not (folder / name).exists():  # a person's own changes stay
-                shutil.copy(notebook_folder() / name, folder)
-    except OSError as error:
-        raise InputError(f"cannot write into {folder}: {error.strerror}; start in another folder") from None
+    port = _usable_port(port)
+    folder = _copied_notebooks()
     page = f"/voila/render/{opened}" if app else f"/doc/tree/{opened}"  # one document, without the panels beside it
     token = secrets.token_urlsafe(24)
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
-        "--ServerApp.kernel_websocket_connection_class=toydiff.explorer.websocket.PromptConnection",
-        *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}"),
-        *(() if browser else ("--no-browser",)),
-        *(("--allow-root",) if os.geteuid() == 0 else ()),
-        "--log-level=ERROR",  # the address above all
-    ]
-    headers = {"Content-Security-Policy": ONLY_HERE.format(port=port)}
-    command.append(f"--ServerApp.tornado_settings={ {'headers': headers} }")
-    print(f"http://127.0.0.1:{port}{page}?token={token}", flush=True)
-    print("Open this address if no browser does; Ctrl-C stops the server.", flush=True)
     # The token goes by the environment: a command line can be read by every user of the machine.
     config = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
     environment = os.environ | {
         "JUPYTER_WIDGETS_ECHO": "0",
         "JUPYTER_TOKEN": token,
-        "JUPYTER_CONFIG_PATH": config,
-    }  # labconfig: no news
+        "JUPYTER_CONFIG_PATH": config,  # labconfig: no news
+    }
+    print(f"http://127.0.0.1:{port}{page}?token={token}", flush=True)
+    print("Open this address if no browser does; Ctrl-C stops the server.", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with this process
-    server = subprocess.Popen(command, env=environment)
+    server = subprocess.Popen(_command(folder, port, page, browser), env=environment)
     try:
         return server.wait()
     except KeyboardInterrupt:
@@ -98,6 +75,43 @@ def serve(*, app: bool = False, lesson: int | None = None, port: int | None = No
     finally:
         server.terminate()
         server.wait()
+
+
+def _command(folder: Path, port: int, page: str, browser: bool) -> list[str]:
+    headers = {"Content-Security-Policy": ONLY_HERE.format(port=port)}
+    return [
+        *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
+        "--ServerApp.kernel_websocket_connection_class=toydiff.explorer.websocket.PromptConnection",
+        *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}"),
+        *(() if browser else ("--no-browser",)),
+        *(("--allow-root",) if os.geteuid() == 0 else ()),
+        "--log-level=ERROR",  # or twenty lines would hide the address
+        f"--ServerApp.tornado_settings={ {'headers': headers} }",
+    ]
+
+
+def _copied_notebooks() -> Path:
+    """The folder toydiff-notebooks here, with all notebooks; what a person has changed stays."""
+    folder = Path("toydiff-notebooks").resolve()
+    try:
+        folder.mkdir(exist_ok=True)
+        for name in (NOTEBOOK, *LESSONS):
+            if not (folder / name).exists():
+                shutil.copy(notebook_folder() / name, folder)
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror}; start in another folder") from None
+    return folder
+
+
+def _usable_port(port: int | None) -> int:
+    port = _free_port() if port is None else count("port", port, 1, 65_535)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(f"port {port} cannot be used: {error.strerror}; choose another") from None
+    return port
 
 
 def _free_port() -> int:

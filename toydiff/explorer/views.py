@@ -66,8 +66,10 @@ def numbers_table(scene: Scene, scores: Sequence[dict[str, compute.Number]]) -> 
     several = len(scores) > 1
     rows = ""
     for name, (_, exact) in scores[0].items():
-        cells = "".join(f"<td><b>{panel[name].value:.3f}</b></td>" for panel in scores)
-        rows += f"<tr><td>{SHORT_TITLES[name] if several else METRICS[name].title}</td>{cells}<td>{exact:.3f}</td></tr>"
+        form = ".1%" if METRICS[name].share else ".3f"
+        cells = "".join(f"<td><b>{panel[name].value:{form}}</b></td>" for panel in scores)
+        title = SHORT_TITLES[name] if several else METRICS[name].title
+        rows += f"<tr><td>{title}</td>{cells}<td>{exact:{form}}</td></tr>"
     names = [str(i + 1) for i in range(len(scores))] if several else ["here"]
     heads = "".join(f"<th>{name}</th>" for name in [*names, "exact"])
     wide = " toydiff-wide" * (len(scores) > 2)

@@ -32,8 +32,6 @@ SCRIPTS = ("points.js", "picture.js", "panel.js", "page.js")
 """One after the other: each uses those before it."""
 MOST_SAMPLES = 100_000
 """As many as the explorer takes: more would not fit into memory with their ways."""
-RATES = ("outlier_rate_0.001", "branch_coverage", "class_leakage")
-"""Metrics that are shown in percent."""
 
 
 def export_html(
@@ -134,7 +132,7 @@ def _manifest(state: State, runs: Sequence[Run], samples: int) -> dict[str, Any]
         "quanta": quanta(schedule[list(LEVELS)]).tolist(),
         "points": runs[0].path.shape[2],
         "metrics": [
-            {"title": SHORT_TITLES[name], "meaning": METRICS[name].title, "percent": name in RATES}
+            {"title": SHORT_TITLES[name], "meaning": METRICS[name].title, "percent": METRICS[name].share}
             | {"exact": _short(number.exact)}
             for name, number in first.items()
         ],
