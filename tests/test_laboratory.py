@@ -101,7 +101,7 @@ def test_the_weight_is_bent_with_the_mouse_and_the_numbers_follow(lab):
     assert len(set(state.weight_curve)) > 3
     scores = compute.measure(state, compute.Quality.full(state))
     lab.wait_for_text("numbers", re.escape(f"{scores['sliced_wasserstein'].value:.3f}"))
-    lab.wait_for_text("numbers", re.escape(f"{scores['branch_coverage'].value:.3f}"))
+    lab.wait_for_text("numbers", re.escape(f"{scores['branch_coverage'].value:.1%}"))
     lab.tab("Guidance")
     box = lab.find("svg.toydiff-weightcurve").bounding_box()
     lab.changes_picture(lambda: lab.page.mouse.dblclick(box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"]))
