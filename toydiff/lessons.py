@@ -20,8 +20,8 @@ from toydiff.checks import InputError, choice
 from toydiff.compiled import keep_compiled
 from toydiff.distances import Estimate
 from toydiff.experiment import shown
-from toydiff.explorer.compute import reference_of, truth_of
-from toydiff.explorer.drawing import drawing_lock
+from toydiff.explorer.compute import reference_of
+from toydiff.explorer.drawing import drawing_lock, outlined
 from toydiff.metrics import METRICS, Score, Scored, outliers, standard_error
 from toydiff.model_metrics import MODEL_METRICS
 from toydiff.sampling import sample
@@ -174,14 +174,14 @@ def show_samples(
     Returns:
         By title what `measure` gives.
     """
-    points = {title: _samples(model, n, seed) for title, model in models.items()}
-    scores = {title: measure(x) for title, x in points.items()}
-    outside = {title: outliers(Scored(x, reference_of(*TREE)), 0.001) for title, x in points.items()}
+    points = {title: _scored(model, n, seed) for title, model in models.items()}
+    scores = {title: _estimates(scored, MEASURED) for title, scored in points.items()}
+    outside = {title: outliers(scored, 0.001) for title, scored in points.items()}
     with panels(*models) as axes:
-        for ax, (title, x) in zip(axes, points.items(), strict=True):
-            for classes, hue in (("B", plotting.OTHER), ("A", plotting.CLASS)):
-                plotting.plot_outline(truth_of("fractal_tree", classes), hue=hue, resolution=400, ax=ax)
-            size = 60 / np.sqrt(len(x))  # few are drawn larger
+        for ax, (title, scored) in zip(axes, points.items(), strict=True):
+            for truth, hue in outlined(*TREE):
+                plotting.plot_outline(truth, hue=hue, resolution=400, ax=ax)
+            x, size = np.asarray(scored.x), 60 / np.sqrt(len(scored))  # few are drawn larger
             plotting.plot_samples(x[~outside[title]], size=size, ax=ax)
             plotting.plot_samples(x[outside[title]], color=plotting.OUTLIER, size=4 * size, ax=ax)
             rate, kept = (scores[title][name] for name in MEASURED[:2])
@@ -205,13 +205,17 @@ def measure(
         n: samples of the model.
         seed: of the noise.
     """
-    scored = Scored(check_points(_samples(model, n, seed), "samples"), reference_of(*TREE))
+    return _estimates(_scored(model, n, seed), names)
+
+
+def _estimates(scored: Scored, names: Sequence[str]) -> dict[str, Estimate]:
     rows = {name: METRICS[choice("metric", name, METRICS)] for name in names}
     return {name: Estimate(row.function(scored), standard_error(row, scored)) for name, row in rows.items()}
 
 
-def _samples(model: ScoreModel | ArrayLike, n: int, seed: int) -> np.ndarray:
-    return np.asarray(sample(model, seed, n, path=False).samples if isinstance(model, ScoreModel) else model)
+def _scored(model: ScoreModel | ArrayLike, n: int, seed: int) -> Scored:
+    x = sample(model, seed, n, path=False).samples if isinstance(model, ScoreModel) else model
+    return Scored(check_points(x, "samples"), reference_of(*TREE))
 
 
 def show_numbers(columns: Mapping[str, Mapping[str, Score | Estimate]]) -> None:

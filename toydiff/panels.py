@@ -53,7 +53,7 @@ def draw_classes(ax: Axes, view: plotting.View = FULL_VIEW) -> None:
         plotting.plot_outline(tree(classes), hue=hue, linewidth=0.35, view=view, ax=ax)
 
 
-def draw_samples(ax: Axes, x: np.ndarray, hue: Hue, reference: metrics.Reference, seed: int) -> None:
+def draw_samples(ax: Axes, x: np.ndarray, hue: Hue, reference: metrics.Reference) -> None:
     """Samples over the outlines of both classes, outliers apart, and underneath what was measured."""
     draw_classes(ax)
     samples = metrics.Scored(x, reference)

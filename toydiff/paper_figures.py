@@ -44,12 +44,12 @@ def _method_panels(axes: Iterable[Axes], methods: Iterable[str], seed: int, main
     first, *others = axes
     truth = main.truth()
     reference = metrics.Reference(truth)
-    draw_samples(first, np.asarray(truth.sample(seed, SAMPLES)), CLASS, reference, seed)
+    draw_samples(first, np.asarray(truth.sample(seed, SAMPLES)), CLASS, reference)
     first.set_title("(a) Ground truth")
     for letter, ax, method in zip("bcdefghijklmnopqrstuvwxyz", others, methods, strict=False):
         model = guided_model(method, main=main)
         x = np.asarray(sample(model, seed, SAMPLES, path=False).samples)
-        draw_samples(ax, x, MAIN, reference, seed)
+        draw_samples(ax, x, MAIN, reference)
         ax.set_title(method_title(letter, method))
 
 

@@ -96,9 +96,7 @@ def write_page(parser: Parser, arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     source = datasets.open_distribution(options.distribution)
     classes = datasets.all_classes(source)[0] if options.classes is None else options.classes
-    state = State(seed=options.seed)
-    if (source, classes) != (state.distribution, state.classes):
-        state = with_classes(state, source, classes)
+    state = with_classes(State(seed=options.seed), source, classes)
     kept = {name: getattr(options, name) for name in ("methods", "points", "samples", "title")}
     size = page.export_html(options.out, state, progress=not options.quiet, **kept)
     print(f"wrote {options.out}, {size / 1e6:.1f} MB: open it in any browser, or send it")

@@ -33,6 +33,7 @@ from toydiff.explorer.families import BUNDLED
 from toydiff.explorer.probe import probe
 from toydiff.explorer.state import ModelChoice, State
 from toydiff.guidance import METHODS, Ratio
+from toydiff.mixture import GaussianMixture
 from toydiff.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
 from toydiff.sampling import Trajectory
 from toydiff.score_model import ScoreModel
@@ -98,11 +99,16 @@ def draw_background(ax: Axes, state: State, quality: Quality) -> None:
             options: Any = {"hue": hue, "peak_among": peak_among, "resolution": quality.resolution // 2}
             plotting.plot_density(model, sigma, view=state.view, ax=ax, **options)
     if "outlines" in state.layers:
-        rest = [c for c in datasets.all_classes(state.distribution) if c not in state.classes]
-        for classes, hue in [*((c, OTHER) for c in rest), (state.classes, CLASS)]:
+        for truth, hue in outlined(state.distribution, state.classes):
             options = {"hue": hue, "fill": not density, "linewidth": 0.9, "resolution": quality.resolution}
-            plotting.plot_outline(truth_of(state.distribution, classes), view=state.view, ax=ax, **options)
+            plotting.plot_outline(truth, view=state.view, ax=ax, **options)
     plotting.frame(state.view, ax=ax)
+
+
+def outlined(distribution: datasets.Source, classes: str) -> list[tuple[GaussianMixture, plotting.Hue]]:
+    """What the outlines are of, with its colours, from back to front: each other class, and those that are sampled."""
+    rest = [c for c in datasets.all_classes(distribution) if c not in classes]
+    return [(truth_of(distribution, c), hue) for c, hue in [*((c, OTHER) for c in rest), (classes, CLASS)]]
 
 
 def draw_foreground(ax: Axes, state: State, quality: Quality, now: np.ndarray | None = None) -> list[Artist]:

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from toydiff import __version__, datasets, plotting
+from toydiff import __version__, plotting
 from toydiff.checks import InputError, count, shown
-from toydiff.explorer.compute import truth_of
-from toydiff.explorer.drawing import COLOURS, RESCUED
+from toydiff.explorer.drawing import COLOURS, RESCUED, outlined
 from toydiff.explorer.state import State, whole_view
 from toydiff.explorer.views import SHORT_TITLES
 from toydiff.guidance import METHODS
 from toydiff.metrics import METRICS
-from toydiff.plotting import CLASS, OTHER, View
+from toydiff.plotting import View
 from toydiff.progress import progress_bar
 from toydiff.schedules import noise_schedule
 from toydiff.storage import PathLike, check_writable, write_bytes
@@ -123,11 +122,10 @@ def _manifest(state: State, runs: Sequence[Run], samples: int) -> dict[str, Any]
     return {
         "made": {"version": __version__, "samples": samples, "seed": state.seed, "main": _model(state.main)}
         | {"set": _settings(state)},
-        "classes": state.classes,
         "view": view._asdict(),
         "colours": {name: COLOURS[name] for name in ("samples", "outliers", "trajectories")} | {"rescue": RESCUED},
         "outlines": _outlines(state, view),
-        "sigma": [float(f"{s:.4g}") for s in schedule],
+        "sigma": [_short(s) for s in schedule],
         "levels": list(LEVELS),
         "quanta": quanta(schedule[list(LEVELS)]).tolist(),
         "points": runs[0].path.shape[2],
@@ -177,12 +175,10 @@ def _short(value: float) -> float:
 
 def _outlines(state: State, view: View) -> list[dict[str, Any]]:
     """The contours that outline each class, the one that is sampled last, in thousandths of a unit."""
-    rest = [c for c in datasets.all_classes(state.distribution) if c not in state.classes]
     wide = view._replace(half_width=2 * view.half_width)
     ax = Figure().subplots()
     outlines = []
-    for classes, hue in [*((c, OTHER) for c in rest), (state.classes, CLASS)]:
-        truth = truth_of(state.distribution, classes)
+    for truth, hue in outlined(state.distribution, state.classes):
         contour = plotting.plot_outline(truth, view=wide, fill=False, resolution=OUTLINE_RESOLUTION, ax=ax)
         lines = [np.rint(1000 * line).astype(int).ravel().tolist() for line in contour.allsegs[0]]
         outlines.append({"light": hue.light, "strong": hue.strong, "lines": lines})

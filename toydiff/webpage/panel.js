@@ -53,7 +53,6 @@ function withStops(input, stops, follow, rest) {
 
 class Panel {
   constructor(number, method) {
-    this.number = number;
     this.element = make($("panels"), "article", { className: "panel" }, { "aria-label": `Picture ${number + 1}` });
     this.menu = make(make(this.element, "label", { className: "method", textContent: "method " }), "select");
     for (const [value, textContent] of Object.entries(page.methods)) make(this.menu, "option", { value, textContent });
