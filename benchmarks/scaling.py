@@ -23,7 +23,7 @@ import toydiff
 from toydiff import bench
 from toydiff.compiled import keep_compiled
 from toydiff.denoiser import Denoiser
-from toydiff.mixture import as_key
+from toydiff.draws import as_key
 from toydiff.network import Architecture, init_params
 from toydiff.sample_file import write_samples
 from toydiff.schedules import adams_schedule

@@ -8,7 +8,7 @@ units where the data has standard deviation 0.5 on each axis; w = 1 is no guidan
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from toydiff.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from toydiff.animation import animate

@@ -18,16 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from toydiff import __version__
 from toydiff.checks import choice
 from toydiff.compiled import keep_compiled
 from toydiff.datasets import fractal_tree
 from toydiff.denoiser import Denoiser
 from toydiff.devices import cores
+from toydiff.draws import as_key
 from toydiff.explorer import compute
 from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import State
-from toydiff.mixture import as_key
 from toydiff.network import Architecture
 from toydiff.progress import progress_bar
 from toydiff.recipe import Recipe
@@ -35,6 +34,7 @@ from toydiff.sampling import sample
 from toydiff.schedules import adams_schedule
 from toydiff.score_matching import draw_sigma
 from toydiff.training import STEPS_PER_CALL, _run_steps, init_state
+from toydiff.version import __version__
 from toydiff.zoo import BUNDLES, guided_model, load_model
 
 SAMPLES = 16_384

@@ -11,15 +11,16 @@ import numpy as np
 import optax
 from flax import nnx
 
-from toydiff import __version__, datasets
+from toydiff import datasets
 from toydiff.checks import InputError, choice, count
+from toydiff.draws import Seed, as_key
 from toydiff.guidance import Ratio
-from toydiff.mixture import GaussianMixture, Seed, as_key
 from toydiff.network import MagnitudePreservingLinear, Params, normalize_rows
 from toydiff.progress import progress_bar
 from toydiff.score_matching import draw_sigma
-from toydiff.score_model import SIGMA_DATA, ScoreModel
+from toydiff.score_model import SIGMA_DATA, DensityModel, Exact
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
+from toydiff.version import __version__
 
 WIDTH, DEPTH, STEPS, BATCH = 32, 2, 1024, 4096
 STEPS_PER_CALL = 64
@@ -56,7 +57,7 @@ def _logits(params: Params, classes: int, x: jax.Array, sigma: jax.Array) -> jax
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Classifier(ScoreModel):
+class Classifier(DensityModel):
     """log p(c | x; sigma) of a trained network, for one class c.
 
     Attributes:
@@ -79,7 +80,7 @@ class Classifier(ScoreModel):
         every = datasets.all_classes(self.distribution)
         return jax.nn.log_softmax(_logits(self.params, len(every), x, sigma))[every.index(self.given)]
 
-    def truth(self) -> GaussianMixture:
+    def truth(self) -> Exact:
         """The mixture of its class."""
         return datasets.distribution(self.distribution, self.given)
 
@@ -116,8 +117,7 @@ def train_classifier(
     count("steps", steps, 1, 1_000_000)
     whole = datasets.distribution(distribution, every)
     exact = tuple(exact_classifier(distribution, name) for name in every)
-    sizes = np.cumsum([ratio.main.truth().weights.size for ratio in exact])[:-1]  # the classes follow one another
-    mass = tuple(float(part.sum()) for part in np.split(np.asarray(whole.weights), sizes))
+    mass = tuple(np.asarray(whole.masses_of(tuple(ratio.main.truth() for ratio in exact))).tolist())
     key_init, key = jax.random.split(as_key(seed))
     params = nnx.to_pure_dict(nnx.state(ClassifierNetwork(len(every), rngs=nnx.Rngs(params=key_init)), nnx.Param))
     state = params, _OPTIMIZER.init(params)
@@ -136,7 +136,7 @@ _OPTIMIZER = optax.adam(lambda done: 0.01 / jnp.sqrt(jnp.maximum((done + 1) / 25
 
 @jax.jit
 def _run_steps(
-    whole: GaussianMixture,
+    whole: Exact,
     posterior: tuple[tuple[Ratio, ...], tuple[float, ...]],
     key: jax.Array,
     state: _State,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toydiff import __version__, sharing
+from toydiff import sharing
 from toydiff.options import (
     Parser,
     add_sampling_options,
@@ -23,6 +23,7 @@ from toydiff.options import (
     given_options,
     make_parser,
 )
+from toydiff.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,6 +14,7 @@ import numpy as np
 from toydiff.checks import choice
 from toydiff.mixture import Components, GaussianMixture, select_classes
 from toydiff.mixture import class_choices as class_choices  # noqa: PLC0414 - part of this module's face
+from toydiff.score_model import Exact
 from toydiff.strokes import Drawing, load_drawing
 
 Source = str | Drawing
@@ -194,8 +195,8 @@ def bundled_drawings() -> tuple[str, ...]:
 class Distribution(NamedTuple):
     """A row of the table of distributions."""
 
-    mixture: Callable[[str], GaussianMixture]
-    """From a choice of classes to the exact mixture."""
+    mixture: Callable[[str], Exact]
+    """From a choice of classes to what is exact, such as a mixture."""
     classes: str
     """All classes, a letter each."""
 
@@ -221,8 +222,8 @@ def all_classes(source: Source) -> str:
     return DISTRIBUTIONS[choice("distribution", source, DISTRIBUTIONS)].classes
 
 
-def distribution(source: Source, classes: str) -> GaussianMixture:
-    """The exact mixture of a distribution.
+def distribution(source: Source, classes: str) -> Exact:
+    """The exact distribution of a choice of classes.
 
     Raises:
         InputError: there is no such distribution or choice of classes.

@@ -7,14 +7,13 @@ import jax.numpy as jnp
 
 from toydiff import datasets
 from toydiff.checks import InputError, choice
-from toydiff.mixture import GaussianMixture
 from toydiff.network import Architecture, Params, energy
-from toydiff.score_model import ScoreModel
+from toydiff.score_model import DensityModel, Exact
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Denoiser(ScoreModel):
+class Denoiser(DensityModel):
     """log p(x; sigma) = G(x; sigma), a network's unnormalised log density; score = grad_x G.
 
     Attributes:
@@ -40,7 +39,7 @@ class Denoiser(ScoreModel):
         """G at one point x [2] and one noise level sigma []."""
         return energy(self.architecture, self.params, x, sigma, self.label)
 
-    def truth(self) -> GaussianMixture:
+    def truth(self) -> Exact:
         """The mixture that it stands for: that of its classes."""
         return datasets.distribution(self.distribution, self.classes)
 

@@ -82,3 +82,26 @@ def on_all_cores(function: Callable[..., jax.Array], model: Any, block: int, *ar
 def fill_rows(a: jax.Array, further: int) -> jax.Array:
     """`a` [n, ...] with as many further rows, copies of the last."""
     return jnp.pad(a, [(0, further)] + [(0, 0)] * (a.ndim - 1), mode="edge")
+
+
+def map_points(function: Callable[..., Any], block: int, *arrays: jax.Array) -> Any:
+    """`jax.vmap(function)(*arrays)`, a block of points at a time on each device; memory is bounded by the block."""
+
+    def map_blocks(*arrays: jax.Array) -> Any:
+        results = jax.lax.map(lambda args: jax.vmap(function)(*args), split_blocks(arrays, block))
+        return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:])[: len(arrays[0])], results)
+
+    return over_devices(map_blocks, *arrays)
+
+
+def split_blocks(tree: Any, block: int) -> Any:
+    """Each leaf [n, ...] as [blocks, block, ...]; the last block is filled up with copies of the last row.
+
+    Whole blocks only, so that a function over them is compiled for one size.
+    """
+
+    def split(a: jax.Array) -> jax.Array:
+        size = max(1, min(len(a), block))
+        return fill_rows(a, -len(a) % size).reshape(-1, size, *a.shape[1:])
+
+    return jax.tree.map(split, tree)

@@ -1,4 +1,4 @@
-"""Distances of samples from an exact mixture, whose half is known: no second set of samples adds its noise."""
+"""Distances of samples from an exact distribution, whose half is known: no second set of samples adds its noise."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from toydiff.devices import on_all_cores
-from toydiff.mixture import GaussianMixture
-from toydiff.score_model import map_points
+from toydiff.devices import map_points, on_all_cores
+from toydiff.score_model import Exact
 
 _ANGLES = np.pi * np.arange(64) / 64
 DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
@@ -43,16 +42,11 @@ class Projected:
 
 
 class ExactProjections:
-    """A mixture along each of `DIRECTIONS`: its distribution function F, linear between points of a grid."""
+    """An exact distribution along each of `DIRECTIONS`: F, linear between points of a grid."""
 
-    def __init__(self, mixture: GaussianMixture):
-        mean = DIRECTIONS @ np.asarray(mixture.means, float).T
-        covariances = np.asarray(mixture.covariances, float)
-        std = np.sqrt(np.einsum("di,kij,dj->dk", DIRECTIONS, covariances, DIRECTIONS))
-        self._grid = np.linspace((mean - 6 * std).min(1), (mean + 6 * std).max(1), LINE_GRID, axis=1)
+    def __init__(self, truth: Exact):
+        self._grid, self._cdf = truth.projections(DIRECTIONS, LINE_GRID)
         self._spacing = self._grid[:, 1] - self._grid[:, 0]
-        cdf = [_mixture_cdf(t, mixture.weights, m, s) for t, m, s in zip(self._grid, mean, std, strict=True)]
-        self._cdf = np.maximum.accumulate(np.asarray(cdf, float), axis=1)
 
     def cdf(self, d: int, t: np.ndarray) -> np.ndarray:
         """F(t) along direction number d."""
@@ -87,11 +81,6 @@ class ExactProjections:
         return self._mean_distance_on_grid[d, i] + slope * rest * self._spacing[d] + np.abs(t - inside)
 
 
-@jax.jit
-def _mixture_cdf(t: jax.Array, weights: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-    return map_points(lambda s: weights @ jax.scipy.special.ndtr((s - mean) / std), 256, t)
-
-
 def sliced_wasserstein(samples: Projected, exact: ExactProjections) -> float:
     """Wasserstein-1 distance along a line, averaged over the directions of the line.
 
@@ -124,7 +113,7 @@ def sliced_wasserstein_error(samples: Projected, exact: ExactProjections, counts
 
 
 class KernelDistance(ABC):
-    """D = E K(X, X') - 2 E K(X, Y) + E K(Y, Y') of samples X from an exact mixture Y; what has a Y is exact.
+    """D = E K(X, X') - 2 E K(X, Y) + E K(Y, Y') of samples X from an exact Y; what has a Y is exact.
 
     Gretton et al. 2012 (Journal of Machine Learning Research 13), which also gives the error: with the kernel h(x, x')
     = K(x, x') - E K(x, Y) - E K(x', Y) + E K(Y, Y'), D is the mean of h over all pairs. Its variance is, to leading
@@ -211,9 +200,9 @@ class MaximumMeanDiscrepancy(KernelDistance):
     Unbiased: 0 on average for exact samples, so that it may be negative. E K(x, Y) = 2 pi h^2 p(x; sigma = h).
     """
 
-    def __init__(self, draws: np.ndarray, mixture: GaussianMixture):
-        self._mixture = mixture
-        super().__init__(draws, _mean_gaussian_kernel(mixture))
+    def __init__(self, draws: np.ndarray, truth: Exact):
+        self._truth = truth
+        super().__init__(draws, truth.mean_kernel(BANDWIDTH))
 
     def kernel(self, difference: np.ndarray) -> np.ndarray:
         """exp(-|x - x'|^2 / (2 h^2))."""
@@ -221,7 +210,7 @@ class MaximumMeanDiscrepancy(KernelDistance):
 
     def across(self, x: np.ndarray) -> np.ndarray:
         """2 pi h^2 p(x; sigma = h)."""
-        return 2 * np.pi * BANDWIDTH**2 * np.exp(np.asarray(self._mixture.log_density(x, BANDWIDTH), float))
+        return 2 * np.pi * BANDWIDTH**2 * np.exp(np.asarray(self._truth.log_density(x, BANDWIDTH), float))
 
     def among(self, x: np.ndarray) -> np.ndarray:
         """Mean of K(x_i, x_j) over j != i, [n]: n^2 evaluations; of a single sample, which has no pair, E K(Y, Y')."""
@@ -241,18 +230,3 @@ def _gaussian_sums(others: jax.Array, x: jax.Array) -> jax.Array:
         return jnp.exp((dx**2 + dy**2) * (-0.5 / BANDWIDTH**2)).sum()
 
     return map_points(total, 256, x)
-
-
-def _mean_gaussian_kernel(mixture: GaussianMixture) -> float:
-    """E K(Y, Y') = sum_ij w_i w_j 2 pi h^2 N(mu_i - mu_j; 0, C_i + C_j + h^2 I)."""
-    w, mean, cov = (np.asarray(a, float) for a in (mixture.weights, mixture.means, mixture.covariances))
-    xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
-
-    def row(i: int) -> float:
-        dx, dy = (mean[i] - mean).T
-        a, b, c = xx[i] + xx + BANDWIDTH**2, xy[i] + xy, yy[i] + yy + BANDWIDTH**2
-        determinant = a * c - b**2
-        quadratic = (c * dx**2 - 2 * b * dx * dy + a * dy**2) / determinant
-        return float(w @ (np.exp(-quadratic / 2) / np.sqrt(determinant)))
-
-    return float(BANDWIDTH**2 * sum(w[i] * row(i) for i in range(len(w))))

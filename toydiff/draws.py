@@ -10,6 +10,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toydiff.checks import InputError, count
+
+Seed = int | jax.Array
+"""A JAX key, or an integer from which one is made."""
+
+
+def as_key(seed: Seed) -> jax.Array:
+    """A JAX key from an integer seed; a key passes through.
+
+    Raises:
+        InputError: it is neither, or a key of another generator than JAX's default, on whose numbers by place
+            this module relies.
+    """
+    if isinstance(seed, jax.Array) and jnp.issubdtype(seed.dtype, jax.dtypes.prng_key):
+        if str(jax.random.key_impl(seed)) != "threefry2x32":
+            raise InputError(f"the key is of {jax.random.key_impl(seed)}; it must be of threefry2x32, JAX's default")
+        return seed
+    if isinstance(seed, jax.Array) and seed.dtype == jnp.uint32 and seed.shape == (2,):
+        return seed
+    return jax.random.key(count("seed", seed, 0, 2**32 - 1))
+
 
 @partial(jax.jit, static_argnames="n")
 def keys(key: jax.Array, first: jax.Array | int, n: int) -> jax.Array:

@@ -11,9 +11,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from toydiff.checks import InputError, choice, number
-from toydiff.mixture import GaussianMixture
 from toydiff.perturbed import perturb
-from toydiff.score_model import LARGEST_SIGMA, ScoreModel, check_model
+from toydiff.score_model import LARGEST_SIGMA, DensityModel, Exact, ScoreModel, check_model
 
 MAX_WEIGHT = 100.0
 ALL_SIGMAS = (0.0, math.inf)
@@ -23,7 +22,7 @@ SHORTEST_PUSH = 1e-6
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Flat(ScoreModel):
+class Flat(DensityModel):
     """Log density 0 everywhere, score 0, D(x; sigma) = x: guiding away from it scales the score by w."""
 
     @property
@@ -40,14 +39,14 @@ class Flat(ScoreModel):
         """0."""
         return jnp.zeros_like(x[0])
 
-    def truth(self) -> GaussianMixture:
+    def truth(self) -> Exact:
         """There is none."""
         raise InputError("the flat model stands for no distribution; name one")
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Ratio(ScoreModel):
+class Ratio(DensityModel):
     """log p_1(x; sigma) - log p_0(x; sigma): its score is the direction in which guidance pushes.
 
     Equation 3 of Karras et al. 2024 (arXiv 2406.02507): guidance multiplies p_1 by (p_1 / p_0)^(w - 1).
@@ -79,7 +78,7 @@ class Ratio(ScoreModel):
         """Difference of the scores [2] at one point x [2] and one noise level sigma []."""
         return self.main.score_at(x, sigma) - self.guide.score_at(x, sigma)
 
-    def truth(self) -> GaussianMixture:
+    def truth(self) -> Exact:
         """That of the main model."""
         return self.main.truth()
 
@@ -95,7 +94,7 @@ class WeightCurve(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Guided(ScoreModel):
+class Guided(DensityModel):
     """log p_w = log p_main + sum_i (w_i(sigma) - 1) (log p_main - log p_i), and the same for the scores.
 
     Equation 5 of Karras et al. 2024 (arXiv 2406.02507) and, with several guides, its extension in
@@ -153,7 +152,7 @@ class Guided(ScoreModel):
             result += (weights[i] - 1) * (main - getattr(guide, what)(x, sigma))
         return result
 
-    def truth(self) -> GaussianMixture:
+    def truth(self) -> Exact:
         """That of the main model."""
         return self.main.truth()
 

@@ -11,17 +11,17 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from toydiff.checks import InputError, count, number, shown
-from toydiff.devices import on_all_cores
-from toydiff.mixture import GaussianMixture, Seed, as_key
+from toydiff.devices import map_points, on_all_cores
+from toydiff.draws import Seed, as_key
 from toydiff.sampling import starting_points
 from toydiff.schedules import SIGMA_MAX, SIGMA_MIN
 from toydiff.score_model import (
     LARGEST_SIGMA,
     SMALLEST_SIGMA,
+    Exact,
     ScoreModel,
     check_model,
     check_points,
-    map_points,
 )
 
 LIKELIHOOD_STEPS = 128
@@ -61,7 +61,7 @@ def log_likelihood(
     sigma: float = SIGMA_MIN,
     sigma_max: float = SIGMA_MAX,
     steps: int = LIKELIHOOD_STEPS,
-    start: GaussianMixture | str | None = None,
+    start: Exact | str | None = None,
 ) -> jax.Array:
     """log q(x; sigma): the log density, in nats, of the points that the ODE with the model's scores brings to sigma.
 
@@ -105,7 +105,7 @@ def sample_with_log_density(
     sigma: float = SIGMA_MIN,
     sigma_max: float = SIGMA_MAX,
     steps: int = LIKELIHOOD_STEPS,
-    start: GaussianMixture | str | None = None,
+    start: Exact | str | None = None,
 ) -> SampledDensity:
     """Samples at a noise level with their log density, both from one way down: log p_start plus the integral.
 
@@ -138,7 +138,7 @@ def divergences(
     *,
     sigma: float = DIVERGENCE_SIGMA,
     steps: int = DIVERGENCE_STEPS,
-    start: GaussianMixture | str | None = None,
+    start: Exact | str | None = None,
 ) -> Divergences:
     """Both divergences between what the model samples, q(x; sigma), and the exact p(x; sigma), by n points each.
 
@@ -178,7 +178,7 @@ def _mean(values: jax.Array) -> tuple[float, float]:
 
 
 def _check(
-    model: ScoreModel, sigma: float, sigma_max: float, steps: int, start: GaussianMixture | str | None
+    model: ScoreModel, sigma: float, sigma_max: float, steps: int, start: Exact | str | None
 ) -> Callable[[jax.Array], jax.Array]:
     """The log density of points [n, 2] at sigma_max, all arguments checked."""
     check_model(model)
@@ -187,7 +187,7 @@ def _check(
     count("steps", steps, 1, 100_000)
     if isinstance(start, str) and start == "noise":
         return lambda x: -(x**2).sum(-1) / (2 * sigma_max**2) - math.log(2 * math.pi * sigma_max**2)
-    if start is not None and not isinstance(start, GaussianMixture):
+    if start is not None and not isinstance(start, Exact):
         raise InputError(f"start is {shown(start)}; it must be None, a mixture, or 'noise'")
     return partial((model.truth() if start is None else start).log_density, sigma=sigma_max)
 

@@ -13,8 +13,8 @@ from toydiff import distances
 from toydiff.checks import InputError
 from toydiff.datasets import TREE_DEPTHS
 from toydiff.distances import Estimate
-from toydiff.mixture import GaussianMixture, Seed, as_key
-from toydiff.score_model import check_points
+from toydiff.draws import Seed, as_key
+from toydiff.score_model import Exact, check_points
 from toydiff.scored import Reference as Reference  # noqa: PLC0414 - part of this module's face
 from toydiff.scored import Scored as Scored  # noqa: PLC0414
 
@@ -119,6 +119,10 @@ def _outlier_rate(q: float) -> Metric:
     )
 
 
+def _has_branches(reference: Reference) -> bool:
+    return reference.has_branches
+
+
 def _depth_recall(depth: int) -> Metric:
     def applies(reference: Reference) -> bool:
         depths = reference.truth.depths
@@ -133,9 +137,13 @@ METRICS: dict[str, Metric] = {
     "outlier_rate_0.01": _outlier_rate(0.01),
     "mean_log_density": mean_metric(lambda s: s.log_density, "mean log density", "as exact"),
     "median_log_density": Metric(median_log_density, "median log density", "as exact"),
-    "occupancy_distance": Metric(occupancy_distance, "branch occupancy, total variation", "lower"),
-    "branch_coverage": Metric(branch_coverage, "branches with over 1/4 of their mass", "higher", share=True),
-    "branch_recall": Metric(branch_recall, "branch recall", "higher", share=True),
+    "occupancy_distance": Metric(
+        occupancy_distance, "branch occupancy, total variation", "lower", applies=_has_branches
+    ),
+    "branch_coverage": Metric(
+        branch_coverage, "branches with over 1/4 of their mass", "higher", applies=_has_branches, share=True
+    ),
+    "branch_recall": Metric(branch_recall, "branch recall", "higher", applies=_has_branches, share=True),
     **{f"recall_depth_{depth}": _depth_recall(depth) for depth in range(TREE_DEPTHS)},
     "class_leakage": mean_metric(
         lambda s: s.in_other_class,
@@ -176,7 +184,7 @@ class Score(NamedTuple):
 
 def evaluate(
     samples: ArrayLike,
-    reference: Reference | GaussianMixture,
+    reference: Reference | Exact,
     *,
     seed: Seed = 0,
     metrics: Mapping[str, Metric] = METRICS,

@@ -12,30 +12,13 @@ from jax.typing import ArrayLike
 
 from toydiff import draws
 from toydiff.checks import InputError, choice, count
-from toydiff.score_model import ScoreModel, check_sigma
-
-Seed = int | jax.Array
-"""A JAX key, or an integer from which one is made."""
-
-
-def as_key(seed: Seed) -> jax.Array:
-    """A JAX key from an integer seed; a key passes through.
-
-    Raises:
-        InputError: it is neither, or a key of another generator than JAX's default, on whose numbers by place
-            `toydiff.draws` relies.
-    """
-    if isinstance(seed, jax.Array) and jnp.issubdtype(seed.dtype, jax.dtypes.prng_key):
-        if str(jax.random.key_impl(seed)) != "threefry2x32":
-            raise InputError(f"the key is of {jax.random.key_impl(seed)}; it must be of threefry2x32, JAX's default")
-        return seed
-    if isinstance(seed, jax.Array) and seed.dtype == jnp.uint32 and seed.shape == (2,):
-        return seed
-    return jax.random.key(count("seed", seed, 0, 2**32 - 1))
+from toydiff.devices import map_points
+from toydiff.draws import Seed, as_key
+from toydiff.score_model import Exact, check_sigma
 
 
 @jax.tree_util.register_pytree_node_class
-class GaussianMixture(ScoreModel):
+class GaussianMixture(Exact):
     """p(x; sigma) = sum_i w_i N(x; mu_i, C_i + sigma^2 I), a mixture of k Gaussians.
 
     Noise only shifts the eigenvalues of the covariances, so their eigenvectors are kept and everything is
@@ -116,11 +99,6 @@ class GaussianMixture(ScoreModel):
         """256: on two cores 7 to 10 times faster than 4096 points of 1016 components at once; fewer of very many."""
         return max(8, min(256, (1 << 20) // self.weights.size))
 
-    @property
-    def positive_sigma(self) -> bool:
-        """False: sigma = 0 is the data itself."""
-        return False
-
     def __repr__(self) -> str:
         return f"GaussianMixture({self.weights.shape[0]} components)"
 
@@ -139,10 +117,6 @@ class GaussianMixture(ScoreModel):
     def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """Normalised log density at one point x [2] and one noise level sigma []."""
         return jax.nn.logsumexp(self.component_log_densities_at(x, sigma))
-
-    def truth(self) -> "GaussianMixture":
-        """Itself."""
-        return self
 
     def score_of_draws(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """The scores [n, 2] at draws x [n, 2] from p(x; sigma), each with a sigma of its own [n]; to be traced.
@@ -210,6 +184,13 @@ class GaussianMixture(ScoreModel):
         variance = self._eigenvalues[i] + jnp.broadcast_to(sigma**2, uniform.shape)[:, None]
         return self.means[i] + jnp.einsum("nij,nj->ni", self._eigenvectors[i], jnp.sqrt(variance) * normal)
 
+    @property
+    def branch_mass(self) -> np.ndarray:
+        """True mass of each branch, [branches]."""
+        mass = np.zeros(self.branch_count)
+        np.add.at(mass, np.asarray(self.branches), np.asarray(self.weights, float))
+        return mass
+
     def branch_posterior(self, x: ArrayLike, sigma: ArrayLike = 0.0) -> jax.Array:
         """Posterior probability of each branch at points x [..., 2]: [..., number of branches]."""
         return self._evaluate("_branch_posterior_at", x, sigma)
@@ -217,6 +198,68 @@ class GaussianMixture(ScoreModel):
     def _branch_posterior_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         posterior = jax.nn.softmax(self.component_log_densities_at(x, sigma))
         return jax.ops.segment_sum(posterior, self.branches, self.branch_count)
+
+    def masses_of(self, parts: tuple[Exact, ...]) -> jax.Array:
+        """What share of this mixture each part is, [parts]; they follow one another in it, and may be traced."""
+        sizes = np.cumsum([part.weights.size for part in parts if isinstance(part, GaussianMixture)])[:-1]
+        return jnp.stack([part.sum() for part in jnp.split(self.weights, sizes)])
+
+    def share_of(self, whole: Exact) -> float:
+        """The mass that its components have in a mixture of these and others.
+
+        Raises:
+            InputError: the other one is no mixture, or lacks a component of this one.
+        """
+        if not isinstance(whole, GaussianMixture):
+            raise InputError(f"whole is {whole!r}; it must be a GaussianMixture, as {self!r} is")
+        ours = np.isin(_positions(whole), _positions(self))
+        if ours.sum() < self.weights.size:
+            raise InputError(f"whole is {whole!r} without some of the components of {self!r}; it must have them all")
+        return 1.0 if ours.all() else float(np.asarray(whole.weights, float)[ours].sum())
+
+    def projections(self, directions: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
+        """Its distribution function along lines: places on each, rising, and F there, both [directions, points]."""
+        mean = directions @ np.asarray(self.means, float).T
+        covariances = np.asarray(self.covariances, float)
+        std = np.sqrt(np.einsum("di,kij,dj->dk", directions, covariances, directions))
+        grid = np.linspace((mean - 6 * std).min(1), (mean + 6 * std).max(1), points, axis=1)
+        cdf = [_cdf(t, self.weights, m, s) for t, m, s in zip(grid, mean, std, strict=True)]
+        return grid, np.maximum.accumulate(np.asarray(cdf, float), axis=1)
+
+    def mean_kernel(self, width: float) -> float:
+        """E exp(-|Y - Y'|^2 / (2 h^2)) = sum_ij w_i w_j 2 pi h^2 N(mu_i - mu_j; 0, C_i + C_j + h^2 I)."""
+        w, mean, cov = (np.asarray(a, float) for a in (self.weights, self.means, self.covariances))
+        xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
+
+        def row(i: int) -> float:
+            dx, dy = (mean[i] - mean).T
+            a, b, c = xx[i] + xx + width**2, xy[i] + xy, yy[i] + yy + width**2
+            determinant = a * c - b**2
+            quadratic = (c * dx**2 - 2 * b * dx * dy + a * dy**2) / determinant
+            return float(w @ (np.exp(-quadratic / 2) / np.sqrt(determinant)))
+
+        return float(width**2 * sum(w[i] * row(i) for i in range(len(w))))
+
+    def landmarks(self) -> jax.Array:
+        """The means, [k, 2]."""
+        return self.means
+
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Corners of the box that holds each component to 2.5 standard deviations, [2] each."""
+        means = np.asarray(self.means)
+        spread = 2.5 * np.sqrt(np.diagonal(np.asarray(self.covariances), axis1=1, axis2=2))
+        return (means - spread).min(0), (means + spread).max(0)
+
+
+def _positions(mixture: GaussianMixture) -> np.ndarray:
+    """The means of the components as one comparable value each, [k]."""
+    x = np.asarray(mixture.means, float)
+    return x[:, 0] + 1j * x[:, 1]
+
+
+@jax.jit
+def _cdf(t: jax.Array, weights: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
+    return map_points(lambda s: weights @ jax.scipy.special.ndtr((s - mean) / std), 256, t)
 
 
 @partial(jax.jit, static_argnames="n")

@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from toydiff import __version__
 from toydiff.checks import InputError, choice
 from toydiff.denoiser import Denoiser
 from toydiff.ema import combine, posthoc_weights
@@ -14,6 +13,7 @@ from toydiff.recipe import Recipe
 from toydiff.score_matching import validation_loss
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
 from toydiff.training import Training
+from toydiff.version import __version__
 
 
 def save_model(

@@ -8,8 +8,8 @@ import numpy as np
 
 from toydiff.checks import InputError, count
 from toydiff.distances import Estimate
+from toydiff.draws import Seed, as_key
 from toydiff.likelihood import DIVERGENCE_SIGMA, divergences
-from toydiff.mixture import Seed, as_key
 from toydiff.sampling import sample, starting_points
 from toydiff.schedules import SIGMA_MAX
 from toydiff.score_model import ScoreModel, check_model

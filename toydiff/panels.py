@@ -10,8 +10,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from toydiff import datasets, metrics, plotting
 from toydiff.guidance import METHODS
-from toydiff.mixture import GaussianMixture
 from toydiff.plotting import CLASS, FULL_VIEW, OTHER, Hue
+from toydiff.score_model import Exact
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -42,7 +42,7 @@ def new_figure(height: float, rows: int, columns: int) -> tuple[Figure, np.ndarr
 
 
 @cache
-def tree(classes: str) -> GaussianMixture:
+def tree(classes: str) -> Exact:
     """One object a choice of classes, so that its outlines are computed once."""
     return datasets.fractal_tree(classes)
 

@@ -12,11 +12,10 @@ from toydiff import datasets, metrics, plotting
 from toydiff.checks import choice
 from toydiff.guidance import METHODS, Ratio, guide
 from toydiff.likelihood import log_likelihood
-from toydiff.mixture import GaussianMixture
 from toydiff.panels import NOISE_LEVELS, STYLE, draw_classes, draw_samples, method_title, new_figure, tree, write_below
 from toydiff.plotting import CLASS, FULL_VIEW, GUIDE, MAIN, OTHER, RATIO, THIRD, ZOOM_VIEW, Hue
 from toydiff.sampling import sample
-from toydiff.score_model import ScoreModel
+from toydiff.score_model import Exact, ScoreModel
 from toydiff.zoo import MAIN as MAIN_MODEL
 from toydiff.zoo import guided_model, open_model
 
@@ -115,7 +114,7 @@ def _zoom_figure(method: str, guide_title: str, seed: int) -> Figure:
     return figure
 
 
-def _draw_noisy_class(ax: Axes, truth: GaussianMixture, view: plotting.View) -> None:
+def _draw_noisy_class(ax: Axes, truth: Exact, view: plotting.View) -> None:
     plotting.plot_outline(
         truth,
         SIGMA_MID,

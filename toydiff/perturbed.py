@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from toydiff.checks import InputError, choice, number
 from toydiff.datasets import Source
 from toydiff.denoiser import Denoiser
-from toydiff.mixture import GaussianMixture
 from toydiff.network import Layer, energy
-from toydiff.score_model import ScoreModel, check_model
+from toydiff.score_model import DensityModel, Exact, ScoreModel, check_model
 
 LAYER = 0
 """The hidden layer that is changed where none is named: of the four, the one whose change makes the best guide."""
@@ -72,7 +71,7 @@ INPUT_NOISE = "input-noise"
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Perturbed(ScoreModel):
+class Perturbed(DensityModel):
     """A network with its hidden layers changed; its score is the gradient of the changed energy.
 
     Attributes:
@@ -106,14 +105,14 @@ class Perturbed(ScoreModel):
 
         return energy(self.model.architecture, self.model.params, x, sigma, self.model.label, hidden=hidden)
 
-    def truth(self) -> GaussianMixture:
+    def truth(self) -> Exact:
         """That of the network."""
         return self.model.truth()
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class NoisyInput(ScoreModel):
+class NoisyInput(DensityModel):
     """Any score model that sees x + amount sigma e, e ~ N(0, I) fresh at each point, in place of x.
 
     So the input holds noise of level sigma sqrt(1 + amount^2) while the model is told sigma.
@@ -148,7 +147,7 @@ class NoisyInput(ScoreModel):
     def _disturb(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         return x + self.amount * sigma * jax.random.normal(key_at(x, sigma, self.amount), x.shape)
 
-    def truth(self) -> GaussianMixture:
+    def truth(self) -> Exact:
         """That of the model."""
         return self.model.truth()
 

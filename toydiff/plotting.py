@@ -17,9 +17,8 @@ from matplotlib.image import AxesImage
 from matplotlib.quiver import Quiver
 
 from toydiff.checks import InputError, number
-from toydiff.mixture import GaussianMixture
 from toydiff.sampling import Trajectory
-from toydiff.score_model import ScoreModel, check_points
+from toydiff.score_model import Exact, ScoreModel, check_points
 
 OUTLINE_LEVEL = -2.12
 """Contour of v that outlines a class: 98.65% of it lies inside."""
@@ -106,13 +105,13 @@ def normalise(log_density: np.ndarray, view: View) -> np.ndarray:
     return log_density - top - np.log(np.exp(log_density - top).sum() * cell)
 
 
-def peak_log_density(mixture: GaussianMixture, sigma: float = 0.0) -> float:
-    """The largest log density of a mixture, found by 20 denoising steps uphill from each component's mean."""
-    x = mixture.means
+def peak_log_density(truth: Exact, sigma: float = 0.0) -> float:
+    """The largest log density of an exact distribution, found by 20 denoising steps uphill from its landmarks."""
+    x = truth.landmarks()
     smoothing = max(float(sigma), 0.005)
     for _ in range(20):
-        x = mixture.denoise(x, smoothing)
-    return float(jnp.maximum(mixture.log_density(x, sigma).max(), mixture.log_density(mixture.means, sigma).max()))
+        x = truth.denoise(x, smoothing)
+    return float(jnp.maximum(truth.log_density(x, sigma).max(), truth.log_density(truth.landmarks(), sigma).max()))
 
 
 def plot_density(
@@ -171,7 +170,7 @@ def plot_log_density(
 
 
 def plot_outline(
-    mixture: GaussianMixture,
+    truth: Exact,
     sigma: float = 0.0,
     *,
     level: float = OUTLINE_LEVEL,
@@ -183,12 +182,12 @@ def plot_outline(
     resolution: int = 720,
     ax: Axes | None = None,
 ) -> QuadContourSet:
-    """The contour v = `level` of an exact mixture at a noise level, by default with its inside in the light colour.
+    """The contour v = `level` of an exact distribution at a noise level, by default with its inside light.
 
     max(log p) is that of the whole plane, or of the view alone where `within_view` is true.
     """
     ax = frame(view, ax=ax)
-    x, y, v = _outline_field(mixture, sigma, view, within_view, resolution)
+    x, y, v = _outline_field(truth, sigma, view, within_view, resolution)
     if fill:
         ax.contourf(x, y, v, [level, 1e-6], colors=[hue.light])
     return ax.contour(x, y, v, [level], colors=[hue.strong], linewidths=linewidth, linestyles="solid")
@@ -196,15 +195,15 @@ def plot_outline(
 
 @lru_cache(maxsize=16)
 def _outline_field(
-    mixture: GaussianMixture, sigma: float, view: View, within_view: bool, resolution: int
+    truth: Exact, sigma: float, view: View, within_view: bool, resolution: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, y and v on the grid; kept, since the panels of a figure share their outlines.
 
     As whole arrays in float64: Matplotlib copies any other for each contour, and keeps 12 MB as long as the figure.
     """
     points = grid(view, resolution)
-    peak = None if within_view else peak_log_density(mixture, sigma)
-    v = compress(np.asarray(mixture.log_density(points, sigma)), peak)
+    peak = None if within_view else peak_log_density(truth, sigma)
+    v = compress(np.asarray(truth.log_density(points, sigma)), peak)
     return points[..., 0].copy(), points[..., 1].copy(), v.astype(float)
 
 

@@ -9,8 +9,8 @@ from toydiff import datasets
 from toydiff.checks import InputError, choice, count, number
 from toydiff.denoiser import Denoiser
 from toydiff.ema import power_gamma
-from toydiff.mixture import GaussianMixture
 from toydiff.network import Architecture, Params
+from toydiff.score_model import Exact
 
 LOSSES = ("exact", "denoising")
 
@@ -95,7 +95,7 @@ class Recipe:
         count("member", member, 0, self.members - 1)
         return params if self.members == 1 else jax.tree.map(lambda leaf: leaf[member], params)
 
-    def mixtures(self) -> tuple[GaussianMixture, ...]:
+    def mixtures(self) -> tuple[Exact, ...]:
         """The mixture that is learned or, with labels, that of each class and then of all."""
         names = [*self.classes, self.classes] if self.labelled else [self.classes]
         return tuple(datasets.distribution(self.distribution, name) for name in names)

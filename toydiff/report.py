@@ -6,7 +6,6 @@ from pathlib import Path
 
 import jax
 
-from toydiff import __version__
 from toydiff.ablations import capacity, interval_and_mix, sensitivity
 from toydiff.checks import InputError, choice
 from toydiff.comparison import methods
@@ -18,6 +17,7 @@ from toydiff.other_guides import other_guides
 from toydiff.progress import progress_bar
 from toydiff.storage import PathLike, check_writable, write_bytes
 from toydiff.sweep_table import save_sweep
+from toydiff.version import __version__
 
 SECTIONS: dict[str, Callable[[], Section]] = {
     "methods": methods,

@@ -11,10 +11,10 @@ from jax.typing import ArrayLike
 
 from toydiff import draws
 from toydiff.checks import InputError, choice, count, number
-from toydiff.devices import on_all_cores
-from toydiff.mixture import GaussianMixture, Seed, as_key
+from toydiff.devices import map_points, on_all_cores
+from toydiff.draws import Seed, as_key
 from toydiff.schedules import RHO, SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
-from toydiff.score_model import LARGEST_SIGMA, SMALLEST_SIGMA, ScoreModel, check_model, check_points, map_points
+from toydiff.score_model import LARGEST_SIGMA, SMALLEST_SIGMA, Exact, ScoreModel, check_model, check_points
 from toydiff.solvers import SOLVERS, Path
 
 
@@ -43,7 +43,7 @@ def sample(
     rho: float = RHO,
     schedule: ArrayLike | None = None,
     solver: str = "heun",
-    start: GaussianMixture | str | ArrayLike | None = None,
+    start: Exact | str | ArrayLike | None = None,
     path: bool = True,
     first: int = 0,
 ) -> Trajectory:
@@ -96,7 +96,7 @@ def sample_chunks(
     n: int,
     *,
     chunk: int = 1 << 16,
-    start: GaussianMixture | str | ArrayLike | None = None,
+    start: Exact | str | ArrayLike | None = None,
     **options: Any,
 ) -> Iterator[np.ndarray]:
     """The samples of `sample`, the very same numbers, a chunk at a time: in memory that does not grow with n.
@@ -116,7 +116,7 @@ def sample_chunks(
     n = count("n", n)
     chunks = -(-n // count("chunk", chunk))
     size = min(n, -(-n // (chunks * model.block)) * model.block)  # whole blocks: they are what `sample` computes
-    drawn = start is None or isinstance(start, str | GaussianMixture)
+    drawn = start is None or isinstance(start, str | Exact)
     x = start if drawn else starting_points(model, key, n, SIGMA_MAX, start)
     for first in range(0, n, size):
         # The last ones too as a whole chunk, which is cut: nothing is compiled for another size.
@@ -130,7 +130,7 @@ def starting_points(
     key: Seed,
     n: int,
     sigma_max: float,
-    start: GaussianMixture | str | ArrayLike | None,
+    start: Exact | str | ArrayLike | None,
     *,
     first: int = 0,
 ) -> jax.Array:
@@ -140,7 +140,7 @@ def starting_points(
         return sigma_max * draws.normal_points(as_key(key), first, n)
     if start is None:
         start = model.truth()
-    if isinstance(start, GaussianMixture):
+    if isinstance(start, Exact):
         return start.sample(key, n, sigma_max, first=first)
     x = check_points(start, "start")
     if not isinstance(x, jax.core.Tracer) and not np.isfinite(x).all():

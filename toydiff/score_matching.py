@@ -9,10 +9,11 @@ import numpy as np
 
 from toydiff import draws
 from toydiff.checks import count
-from toydiff.mixture import GaussianMixture, Seed, as_key
+from toydiff.devices import split_blocks
+from toydiff.draws import Seed, as_key
 from toydiff.network import Architecture, Params, energy
 from toydiff.recipe import Recipe
-from toydiff.score_model import ScoreModel, check_model, split_blocks
+from toydiff.score_model import Exact, ScoreModel, check_model
 
 GRADIENT_BLOCK = 128
 """Points at once on a CPU: their activations stay in the cache, and products this small each in one thread."""
@@ -42,7 +43,7 @@ def draw_sigma(key: jax.Array, n: int, first: int | jax.Array = 0) -> jax.Array:
 
 
 def draw_batch(
-    recipe: Recipe, mixtures: tuple[GaussianMixture, ...], key: jax.Array, part: int | jax.Array = 0, parts: int = 1
+    recipe: Recipe, mixtures: tuple[Exact, ...], key: jax.Array, part: int | jax.Array = 0, parts: int = 1
 ) -> Batch:
     """One batch, or the part with that number of it: x ~ p(x; sigma), and the score there or of the noise alone.
 
@@ -58,8 +59,7 @@ def draw_batch(
     options = [m.draw(key_x, jnp.zeros(()) if clean else sigma, first, size) for m in mixtures]
     if recipe.labelled:
         classes = mixtures[:-1]
-        sizes = np.cumsum([m.weights.size for m in classes])[:-1]
-        mass = jnp.stack([part.sum() for part in jnp.split(mixtures[-1].weights, sizes)])
+        mass = mixtures[-1].masses_of(classes)
         drawn = jax.random.categorical(key_class, jnp.log(mass), shape=(recipe.batch,))
         dropped = jax.random.bernoulli(key_drop, recipe.label_dropout, (recipe.batch,))
         drawn, dropped = drawn[rows], dropped[rows]  # beyond the last row JAX takes the last

@@ -1,9 +1,8 @@
-"""The one idea: everything is a score model, a density that is known at every noise level."""
+"""The one idea: everything is a score model, the score or the whole density of noisy points at every noise level."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,24 +10,22 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from toydiff.checks import InputError
-from toydiff.devices import fill_rows, on_all_cores, over_devices
-
-if TYPE_CHECKING:
-    from toydiff.mixture import GaussianMixture
+from toydiff.devices import map_points, on_all_cores
+from toydiff.draws import Seed
 
 SIGMA_DATA = 0.5
 """Standard deviation of the data on each axis; the unit of length."""
-
-
 SMALLEST_SIGMA, LARGEST_SIGMA = 1e-6, 1e4
 """Noise levels that float32 can square and divide by, with room to spare."""
+KNOWN_DRAWS = 1 << 18
+"""Exact draws that stand for what an exact distribution has no closed form of."""
 
 
 class ScoreModel(ABC):
-    """A (perhaps unnormalised) density p(x; sigma) on the plane at every noise level sigma.
+    """The score, the gradient of log p(x; sigma) in x, on the plane at every noise level sigma.
 
-    A subclass is a JAX pytree and says what happens at a single point, `log_density_at`. What stands here
-    is derived from that: the score by automatic differentiation, many points at once by `vmap`.
+    A subclass is a JAX pytree and says what happens at a single point, `score_at`. What stands here is derived from
+    that: the denoiser, and many points at once by `vmap`.
     The denoiser of Karras et al. 2022 (arXiv 2206.00364), eq. 3, is D(x; sigma) = x + sigma^2 score(x; sigma).
     """
 
@@ -48,23 +45,30 @@ class ScoreModel(ABC):
         return False
 
     @abstractmethod
-    def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
-        """Log density, up to a constant, at one point x [2] and one noise level sigma []."""
+    def score_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """The score [2] at one point x [2] and one noise level sigma []."""
 
     @abstractmethod
-    def truth(self) -> "GaussianMixture":
+    def truth(self) -> "Exact":
         """The exact distribution that this model stands for."""
 
-    def score_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
-        """Gradient of the log density in x, at one point x [2] and one noise level sigma []."""
-        return jax.grad(self.log_density_at)(x, sigma)
+    def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """Refused: the score alone does not say how dense it is.
+
+        Raises:
+            InputError: always; a `DensityModel` knows.
+        """
+        raise InputError(
+            f"{type(self).__name__} has scores and no log density, which is wanted here; an exact distribution, an "
+            "energy network or linear guidance of these has one"
+        )
 
     def denoise_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """D(x; sigma) [2] at one point x [2] and one noise level sigma []."""
         return x + sigma**2 * self.score_at(x, sigma)
 
     def log_density(self, x: ArrayLike, sigma: ArrayLike = 0.0) -> jax.Array:
-        """Log p(x; sigma) up to the model's constant (exact for a mixture).
+        """Log p(x; sigma) up to the model's constant (exact for an exact distribution).
 
         Args:
             x: points [..., 2].
@@ -74,7 +78,8 @@ class ScoreModel(ABC):
             Array [...].
 
         Raises:
-            InputError: x does not end in an axis of 2, or sigma is out of range or does not broadcast.
+            InputError: x does not end in an axis of 2, sigma is out of range or does not broadcast, or the model has
+                scores only.
         """
         return self._evaluate("log_density_at", x, sigma)
 
@@ -112,27 +117,121 @@ def _evaluate_blocks(model: ScoreModel, x: jax.Array, sigma: jax.Array, what: st
     return map_points(lambda point: at(point, sigma), model.block, x)
 
 
-def map_points(function: Callable[..., Any], block: int, *arrays: jax.Array) -> Any:
-    """`jax.vmap(function)(*arrays)`, a block of points at a time on each device; memory is bounded by the block."""
+class DensityModel(ScoreModel):
+    """A (perhaps unnormalised) density p(x; sigma) at every noise level; its score is the gradient of its logarithm.
 
-    def map_blocks(*arrays: jax.Array) -> Any:
-        results = jax.lax.map(lambda args: jax.vmap(function)(*args), split_blocks(arrays, block))
-        return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:])[: len(arrays[0])], results)
-
-    return over_devices(map_blocks, *arrays)
-
-
-def split_blocks(tree: Any, block: int) -> Any:
-    """Each leaf [n, ...] as [blocks, block, ...]; the last block is filled up with copies of the last row.
-
-    Whole blocks only, so that a function over them is compiled for one size.
+    A subclass says `log_density_at`; where the score is cheaper by another way than automatic differentiation it says
+    `score_at` too.
     """
 
-    def split(a: jax.Array) -> jax.Array:
-        size = max(1, min(len(a), block))
-        return fill_rows(a, -len(a) % size).reshape(-1, size, *a.shape[1:])
+    @abstractmethod
+    def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """Log density, up to a constant, at one point x [2] and one noise level sigma []."""
 
-    return jax.tree.map(split, tree)
+    def score_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """Gradient of the log density in x, at one point x [2] and one noise level sigma []."""
+        return jax.grad(self.log_density_at)(x, sigma)
+
+
+class Exact(DensityModel):
+    """A distribution that is known exactly at every noise level, sigma = 0 included: the truth beside a model.
+
+    A subclass says its normalised `log_density_at` and draws a `sample`. The rest is what pictures and metrics ask of
+    a truth: where there is no closed form of it, it is taken from 2^18 exact draws (so that a distance to it has a
+    floor of some 0.001), and what there is not, such as branches, is None, and what needs it does not apply.
+    """
+
+    depths: jax.Array | None = None
+    """How many forks of a tree lie before each branch, from 0, [branches]; None where they form no tree."""
+
+    @abstractmethod
+    def sample(self, key: Seed, n: int, sigma: ArrayLike = 0.0, *, first: int = 0) -> jax.Array:
+        """`n` exact draws from p(x; sigma), [n, 2].
+
+        Args:
+            key: a JAX key or an integer seed.
+            n: how many.
+            sigma: noise level >= 0, one for all points or one each, [] or [n].
+            first: number of the first one. The draws of a key are an endless sequence, the same in whatever parts.
+
+        Raises:
+            InputError: an argument is out of range.
+        """
+
+    @property
+    def positive_sigma(self) -> bool:
+        """False: sigma = 0 is the data itself."""
+        return False
+
+    def truth(self) -> "Exact":
+        """Itself."""
+        return self
+
+    def draw(self, key: jax.Array, sigma: jax.Array, first: jax.Array | int, n: int) -> jax.Array:
+        """`sample` without its checks: all but `n` may be traced, as they are in training."""
+        return self.sample(key, n, sigma, first=first)  # type: ignore[arg-type]
+
+    def score_of_draws(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
+        """The scores [n, 2] at draws x [n, 2] from p(x; sigma), each with a sigma of its own [n]; to be traced."""
+        return self.score(x, sigma)
+
+    def masses_of(self, parts: "tuple[Exact, ...]") -> jax.Array:
+        """What share of this distribution each of its parts is, [parts].
+
+        Raises:
+            InputError: they are not its parts, or it does not know.
+        """
+        return jnp.asarray([part.share_of(self) for part in parts])
+
+    def share_of(self, whole: "Exact") -> float:
+        """What share of another distribution this one is; 1 of itself.
+
+        Raises:
+            InputError: it is no part of it, or it does not know.
+        """
+        if whole is self:
+            return 1.0
+        raise InputError(f"{type(self).__name__} does not know what share of {whole!r} it is: compare it with itself")
+
+    @property
+    def branch_mass(self) -> np.ndarray | None:
+        """The share of each branch, [branches]; None where there are no branches."""
+        return None
+
+    def branch_posterior(self, x: ArrayLike, sigma: ArrayLike = 0.0) -> jax.Array:
+        """Posterior probability of each branch at points x [..., 2]: [..., branches].
+
+        Raises:
+            InputError: there are no branches.
+        """
+        raise InputError(f"{type(self).__name__} has no branches")
+
+    @cached_property
+    def _known_draws(self) -> np.ndarray:
+        return np.asarray(self.sample(3_000_017, KNOWN_DRAWS), float)
+
+    def projections(self, directions: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
+        """Its distribution function along lines: places on each, rising, and F there, both [directions, points]."""
+        along = np.sort(directions @ self._known_draws.T, axis=1)
+        span = along[:, -1:] - along[:, :1]
+        low, high = along[:, :1] - span / points, along[:, -1:] + span / points
+        grid = low + (high - low) * np.linspace(0, 1, points)
+        rank = [np.searchsorted(line, at, side="right") for line, at in zip(along, grid, strict=True)]
+        return grid, np.array(rank) / KNOWN_DRAWS
+
+    def mean_kernel(self, width: float) -> float:
+        """E exp(-|Y - Y'|^2 / (2 width^2)) of two draws: 2 pi width^2 E p(Y; sigma = width)."""
+        log_density = np.asarray(self.log_density(self._known_draws[: 1 << 15], width), float)
+        return float(2 * np.pi * width**2 * np.exp(log_density).mean())
+
+    def landmarks(self) -> jax.Array:
+        """Points [k, 2] of which some are near every peak of its density."""
+        return jnp.asarray(self._known_draws[:512])
+
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower left and upper right corner, [2] each, of a box around nearly all of it."""
+        low, high = np.quantile(self._known_draws, (0.001, 0.999), axis=0)
+        return low, high
 
 
 def check_model(model: Any, name: str = "model") -> None:

@@ -11,7 +11,8 @@ from jax.typing import ArrayLike
 
 from toydiff.checks import InputError
 from toydiff.distances import EnergyDistance, Estimate, ExactProjections, MaximumMeanDiscrepancy, Projected
-from toydiff.mixture import GaussianMixture, Seed, as_key
+from toydiff.draws import Seed, as_key
+from toydiff.score_model import Exact
 
 RESAMPLES = 40
 """Of the bootstrap: a standard error is then known to 11%."""
@@ -24,9 +25,9 @@ class Reference:
 
     def __init__(
         self,
-        truth: GaussianMixture,
+        truth: Exact,
         *,
-        whole: GaussianMixture | None = None,
+        whole: Exact | None = None,
         seed: Seed = 2_000_003,
         n: int = 1 << 20,
     ):
@@ -34,22 +35,19 @@ class Reference:
 
         Args:
             truth: the exact distribution.
-            whole: that of all classes, the components of `truth` among its own; by default there are no others.
+            whole: that of all classes, of which `truth` is a part; by default there are no others.
             seed: of the exact samples.
             n: how many of them.
 
         Raises:
-            InputError: one is not a mixture, or `whole` lacks a component of `truth`.
+            InputError: one is not exact, or `truth` is no part of `whole`.
         """
         whole = truth if whole is None else whole
-        for name, mixture in (("reference", truth), ("whole", whole)):
-            if not isinstance(mixture, GaussianMixture):
-                raise InputError(f"the {name} is {mixture!r}; it must be a GaussianMixture")
+        for name, given in (("reference", truth), ("whole", whole)):
+            if not isinstance(given, Exact):
+                raise InputError(f"the {name} is {given!r}; it must be a GaussianMixture or another exact distribution")
         self.truth, self.whole, self.seed, self.n = truth, whole, seed, n
-        ours = np.isin(_positions(whole), _positions(truth))
-        if ours.sum() < truth.weights.size:
-            raise InputError(f"whole is {whole!r} without some of the components of {truth!r}; it must have them all")
-        self.log_class_mass = math.log(np.asarray(whole.weights, float)[ours].sum())
+        self.class_mass = truth.share_of(whole)
         self._draws = truth.sample(seed, n)
         self._log_density = np.sort(np.asarray(truth.log_density(self._draws), float))
         self.floors: dict[Any, Estimate] = {}
@@ -60,15 +58,19 @@ class Reference:
 
     @cached_property
     def branch_mass(self) -> np.ndarray:
-        """True mass of each branch, [branches]."""
-        mass = np.zeros(self.truth.branch_count)
-        np.add.at(mass, np.asarray(self.truth.branches), np.asarray(self.truth.weights, float))
-        return mass
+        """True mass of each branch, [branches]; none where the truth has no branches."""
+        mass = self.truth.branch_mass
+        return np.zeros(0) if mass is None else mass
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether the truth has branches."""
+        return len(self.branch_mass) > 0
 
     @property
     def has_other_classes(self) -> bool:
         """Whether there are other classes than those of `truth`."""
-        return self.whole.weights.size > self.truth.weights.size
+        return self.class_mass < 1
 
     @cached_property
     def projections(self) -> ExactProjections:
@@ -89,12 +91,6 @@ class Reference:
     def exact(self) -> "Scored":
         """131,072 exact samples: the floor of what is a mean over samples."""
         return Scored(self._draws[: 1 << 17], self)
-
-
-def _positions(mixture: GaussianMixture) -> np.ndarray:
-    """The means of the components as one comparable value each, [k]."""
-    x = np.asarray(mixture.means, float)
-    return x[:, 0] + 1j * x[:, 1]
 
 
 class Scored:
@@ -138,9 +134,9 @@ class Scored:
     @cached_property
     def _occupancies(self) -> tuple[np.ndarray, np.ndarray]:
         """Both, by sums over blocks of samples: the posterior [n, branches] of all at once would be huge."""
-        truth = self.reference.truth
-        occupancy = np.zeros(truth.branch_count)
-        resampled = np.zeros((len(self.draws), truth.branch_count))
+        truth, branches = self.reference.truth, len(self.reference.branch_mass)
+        occupancy = np.zeros(branches)
+        resampled = np.zeros((len(self.draws), branches))
         for i in range(0, len(self), BLOCK):
             posterior = np.asarray(truth.branch_posterior(self.x[i : i + BLOCK]))
             occupancy += posterior.sum(0, dtype=float)
@@ -151,7 +147,7 @@ class Scored:
     def in_other_class(self) -> np.ndarray:
         """Whether each sample more probably, in the posterior, comes from another class, [n]."""
         log_whole = np.asarray(self.reference.whole.log_density(self.x), float)
-        return self.reference.log_class_mass + self.log_density - log_whole < np.log(0.5)
+        return math.log(self.reference.class_mass) + self.log_density - log_whole < np.log(0.5)
 
     @cached_property
     def projected(self) -> Projected:

@@ -14,10 +14,10 @@ import numpy as np
 from toydiff import datasets
 from toydiff.checks import InputError, count
 from toydiff.devices import on_all_cores, threads
+from toydiff.draws import as_key
 from toydiff.guidance import Guided
 from toydiff.hosts import Team
 from toydiff.metrics import METRICS, Reference, evaluate
-from toydiff.mixture import as_key
 from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.sampling import sample, starting_points
 from toydiff.schedules import SIGMA_MAX

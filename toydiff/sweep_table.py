@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toydiff import __version__
 from toydiff.checks import InputError, choice, count, parse_number, shown
 from toydiff.metrics import METRICS
 from toydiff.setting import AXES, SEEDS, TEXT_AXES, Setting, make_setting
 from toydiff.storage import PathLike, write_bytes
+from toydiff.version import __version__
 
 FORMAT = 1
 """Version of the file's layout; raised when an older toydiff could not read it."""

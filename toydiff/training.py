@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from toydiff import __version__
 from toydiff.checks import InputError, count
 from toydiff.denoiser import Denoiser
 from toydiff.devices import in_threads, over_devices, threads
+from toydiff.draws import as_key
 from toydiff.ema import power_decay, power_gamma
-from toydiff.mixture import GaussianMixture, as_key
 from toydiff.network import Architecture, Params, init_params, normalize_rows
 from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.recipe import Recipe
 from toydiff.score_matching import GRADIENT_BLOCK, draw_batch, loss_and_gradient
+from toydiff.score_model import Exact
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
+from toydiff.version import __version__
 
 STEPS_PER_CALL = 32
 
@@ -108,7 +109,7 @@ Gradients = tuple[tuple[jax.Array, Params], ...]
 
 def _gradients(
     recipe: Recipe,
-    mixtures: tuple[GaussianMixture, ...],
+    mixtures: tuple[Exact, ...],
     key: jax.Array,
     state: TrainState,
     *,
@@ -151,7 +152,7 @@ def _descend(recipe: Recipe, state: TrainState, gradients: Gradients) -> tuple[T
 
 @partial(jax.jit, static_argnames="recipe")
 def _loop(
-    recipe: Recipe, mixtures: tuple[GaussianMixture, ...], key: jax.Array, state: TrainState, steps: jax.Array
+    recipe: Recipe, mixtures: tuple[Exact, ...], key: jax.Array, state: TrainState, steps: jax.Array
 ) -> tuple[TrainState, jax.Array]:
     """`steps` (traced, at most STEPS_PER_CALL) training steps; the state after, and their losses."""
 
@@ -172,7 +173,7 @@ def _descend_by_parts(recipe: Recipe, state: TrainState, parts: Sequence[Gradien
 
 
 def _run_steps(
-    recipe: Recipe, mixtures: tuple[GaussianMixture, ...], key: jax.Array, state: TrainState, steps: int
+    recipe: Recipe, mixtures: tuple[Exact, ...], key: jax.Array, state: TrainState, steps: int
 ) -> tuple[TrainState, np.ndarray]:
     """At most STEPS_PER_CALL steps, each batch in parts on all cores of a CPU; the state after, and their losses."""
     parts = min(threads(), -(-recipe.batch // GRADIENT_BLOCK))

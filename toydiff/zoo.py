@@ -18,7 +18,7 @@ from toydiff.guidance import ALL_SIGMAS, METHODS, Guided, guide
 from toydiff.model_file import load_averages, load_weights, save_averages, save_model
 from toydiff.perturbed import CHANGES, INPUT_NOISE, perturb
 from toydiff.recipe import Recipe
-from toydiff.score_model import ScoreModel
+from toydiff.score_model import Exact, ScoreModel
 from toydiff.storage import PathLike, check_writable
 from toydiff.strokes import Drawing
 from toydiff.training import train
@@ -347,6 +347,12 @@ def _bundle(distribution: datasets.Source) -> Bundle:
     return BUNDLES.get(name, BUNDLES["fractal_tree"])
 
 
+def _same(a: Exact, b: Exact) -> bool:
+    """Whether two distributions are of the same arrays."""
+    alike: bool = jax.tree.structure(a) == jax.tree.structure(b)  # type: ignore[operator]
+    return alike and jax.tree.all(jax.tree.map(np.array_equal, a, b))
+
+
 def guided_model(
     method: str = "unguided",
     weight: float | jax.Array | None = None,
@@ -385,7 +391,7 @@ def guided_model(
     models = [model if isinstance(model, ScoreModel) else open_model(model, distribution) for model in chosen]
     if guides is None and names:
         guided = datasets.distribution(distribution, "A")
-        if not np.array_equal(models[0].truth().means, guided.means):
+        if not _same(models[0].truth(), guided):
             raise InputError(
                 f"the guides of {method} are of class A of {distribution}, the main model is not: name its guides"
             )

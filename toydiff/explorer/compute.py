@@ -15,10 +15,9 @@ from toydiff.checks import InputError
 from toydiff.explorer.families import available, network
 from toydiff.explorer.state import KNOTS, State, guide_classes
 from toydiff.guidance import METHODS, Guided, Method, WeightCurve, guide
-from toydiff.mixture import GaussianMixture
 from toydiff.sampling import Trajectory, sample
 from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS, adams_schedule, noise_schedule, normal_schedule
-from toydiff.score_model import ScoreModel
+from toydiff.score_model import Exact, ScoreModel
 from toydiff.zoo import ModelName, classifier_name, open_model
 
 
@@ -78,7 +77,7 @@ def solved(state: State, quality: Quality) -> Quality:
 class Models(NamedTuple):
     """The score models of a state."""
 
-    truth: GaussianMixture
+    truth: Exact
     main: ScoreModel
     guides: tuple[ScoreModel, ...]
     guided: Guided
@@ -90,7 +89,7 @@ class Models(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def truth_of(distribution: datasets.Source, classes: str) -> GaussianMixture:
+def truth_of(distribution: datasets.Source, classes: str) -> Exact:
     """One object for each choice, so that its outlines and quantiles are computed once."""
     return datasets.distribution(distribution, classes)
 

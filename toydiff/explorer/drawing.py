@@ -33,10 +33,9 @@ from toydiff.explorer.families import BUNDLED
 from toydiff.explorer.probe import probe
 from toydiff.explorer.state import ModelChoice, State
 from toydiff.guidance import METHODS, Ratio
-from toydiff.mixture import GaussianMixture
 from toydiff.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
 from toydiff.sampling import Trajectory
-from toydiff.score_model import ScoreModel
+from toydiff.score_model import Exact, ScoreModel
 from toydiff.strokes import Drawing
 
 drawing_lock = threading.Lock()
@@ -105,7 +104,7 @@ def draw_background(ax: Axes, state: State, quality: Quality) -> None:
     plotting.frame(state.view, ax=ax)
 
 
-def outlined(distribution: datasets.Source, classes: str) -> list[tuple[GaussianMixture, plotting.Hue]]:
+def outlined(distribution: datasets.Source, classes: str) -> list[tuple[Exact, plotting.Hue]]:
     """What the outlines are of, with its colours, from back to front: each other class, and those that are sampled."""
     rest = [c for c in datasets.all_classes(distribution) if c not in classes]
     return [(truth_of(distribution, c), hue) for c, hue in [*((c, OTHER) for c in rest), (classes, CLASS)]]

@@ -288,10 +288,7 @@ def whole_view(distribution: datasets.Source, classes: str) -> View:
     """A view of all that is sampled; of the tree's class A the paper's."""
     if (distribution, classes) == ("fractal_tree", "A"):
         return FULL_VIEW
-    mixture = datasets.distribution(distribution, classes)
-    means = np.asarray(mixture.means)
-    spread = 2.5 * np.sqrt(np.diagonal(np.asarray(mixture.covariances), axis1=1, axis2=2))
-    low, high = (means - spread).min(0), (means + spread).max(0)
+    low, high = datasets.distribution(distribution, classes).extent()
     x, y = (float(v) for v in (low + high) / 2)
     return View(x, y, 0.55 * float((high - low).max()))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from toydiff import __version__, plotting
+from toydiff import plotting
 from toydiff.checks import InputError, count, shown
 from toydiff.explorer.drawing import COLOURS, RESCUED, outlined
 from toydiff.explorer.state import State, whole_view
@@ -22,6 +22,7 @@ from toydiff.plotting import View
 from toydiff.progress import progress_bar
 from toydiff.schedules import noise_schedule
 from toydiff.storage import PathLike, check_writable, write_bytes
+from toydiff.version import __version__
 from toydiff.webpage.pack import in_steps, pack, quanta
 from toydiff.webpage.runs import LEVELS, PAPERS, Run, compute_runs, state_of, states_of
 
