@@ -56,9 +56,9 @@ def _few_draws():
         patch.setitem(plotting.plot_outline.__kwdefaults__, "resolution", 96)
         patch.setitem(toydiff.Reference.__init__.__kwdefaults__, "n", 1 << 14)
         patch.setattr(toydiff.validation_loss, "__defaults__", (1_000_003, 4096, 8))
-        toydiff.sweep.reference_of.cache_clear()
+        toydiff.scored.reference_of.cache_clear()
         yield
-    toydiff.sweep.reference_of.cache_clear()
+    toydiff.scored.reference_of.cache_clear()
 
 
 few_draws = pytest.fixture(_few_draws)

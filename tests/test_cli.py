@@ -167,14 +167,14 @@ INTERRUPTED = """
 import signal, sys
 from toydiff import cli, training
 
-calls, run_steps = [], training._run_steps
+calls, run_steps = [], training.run_steps
 def interrupt_the_third(*arguments):
     calls.append(1)
     if len(calls) == 3:
         signal.raise_signal(signal.SIGINT)
     return run_steps(*arguments)
 
-training._run_steps = interrupt_the_third
+training.run_steps = interrupt_the_third
 sys.exit(cli.main(sys.argv[1:]))
 """
 

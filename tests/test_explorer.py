@@ -11,9 +11,10 @@ from toydiff import METHODS, InputError, noise_schedule, normal_schedule
 from toydiff.explorer import compute, drawing
 from toydiff.explorer.compute import QUICK, Quality
 from toydiff.explorer.drawing import Renderer
-from toydiff.explorer.state import KNOTS, LAYERS, PRESETS, ModelChoice, State, pan, reset_view, with_classes, zoom
+from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, with_classes, zoom
 from toydiff.guidance import WeightCurve
 from toydiff.plotting import FULL_VIEW, View
+from toydiff.schedules import KNOTS
 from toydiff.zoo import is_network
 
 SMALL = Quality(300, 120, "adams2", tuple(normal_schedule(6)))

@@ -45,7 +45,7 @@ def test_modules_import_only_from_files_above_them():
     """The order of the house: data flows one way."""
     text = """
         version checks compiled progress hosts storage draws devices score_model mixture strokes datasets network
-        denoiser perturbed guidance schedules solvers sampling likelihood
+        adam denoiser perturbed guidance schedules solvers sampling likelihood
         ema recipe score_matching training model_file training_run classifier zoo
         distances scored metrics model_metrics score_table setting sweep_table sweep_files sweep
         plotting film panels paper_figures gallery figures sweep_figure

@@ -7,8 +7,9 @@ import toydiff
 from toydiff import METHODS, InputError, noise_schedule
 from toydiff.explorer import compute, drawing
 from toydiff.explorer.probe import _probe, probe
-from toydiff.explorer.state import KNOTS, ModelChoice, State
+from toydiff.explorer.state import ModelChoice, State
 from toydiff.guidance import WeightCurve
+from toydiff.schedules import KNOTS
 
 AT = (0.62, 0.41)
 

@@ -45,7 +45,7 @@ def test_models_are_measured_as_evaluate_measures_them(tree, few_draws):
     model = toydiff.guide("truncation", tree, weight=1.2)
     found = measure({"m": model}, n=100, seeds=(0, 1), metrics=["outlier_rate_0.01"])["m"]["outlier_rate_0.01"]
     row = {"outlier_rate_0.01": toydiff.METRICS["outlier_rate_0.01"]}
-    reference = toydiff.sweep.reference_of("fractal_tree", "A")
+    reference = toydiff.scored.reference_of("fractal_tree", "A")
     values = [
         toydiff.evaluate(toydiff.sample(model, seed, 100, path=False).samples, reference, metrics=row)[
             "outlier_rate_0.01"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from toydiff import InputError
+from toydiff.datasets import distribution
 from toydiff.explorer import compute, drawing, families
 from toydiff.explorer.lab_file import file_bytes, open_file
 from toydiff.explorer.scene import LINKED, Scene, compare, default_scenes
@@ -187,5 +188,5 @@ def test_panels_keep_their_models_where_these_know_the_new_class():
 
 @pytest.mark.parametrize("name", ["three_gaussians", "grid_of_gaussians", "letters"])
 def test_the_whole_view_holds_what_is_sampled(name):
-    x = np.asarray(compute.truth_of(name, "A").sample(0, 4096))
+    x = np.asarray(distribution(name, "A").sample(0, 4096))
     assert whole_view(name, "A").contains(x).mean() > 0.97

@@ -154,14 +154,14 @@ def test_the_end_may_start_the_next_plan():
 def test_a_loss_that_is_nan_ends_at_the_last_sound_step(watched, monkeypatch):
     from toydiff import training as module
 
-    run = module._run_steps
+    run = module.run_steps
 
     def fail_later(recipe, mixtures, key, state, steps):
         state, losses = run(recipe, mixtures, key, state, steps)
         third = np.arange(steps)[:, None] == 2
         return state, np.where(third & (state.step > 16), np.nan, losses)
 
-    monkeypatch.setattr(module, "_run_steps", fail_later)
+    monkeypatch.setattr(module, "run_steps", fail_later)
     _, (training,), error = watched.run(Plan((SMALL,), 64))
     assert isinstance(error, InputError)
     assert str(error) == "the loss is NaN after 19 steps: use a lower learning rate"
@@ -174,13 +174,13 @@ def test_a_loss_that_is_nan_ends_at_the_last_sound_step(watched, monkeypatch):
 def test_parameters_that_are_nan_are_not_kept(watched, monkeypatch):
     from toydiff import training as module
 
-    run = module._run_steps
+    run = module.run_steps
 
     def fail(*arguments):
         state, losses = run(*arguments)
         return state._replace(ema=jax.tree.map(lambda leaf: leaf * np.nan, state.ema)), losses
 
-    monkeypatch.setattr(module, "_run_steps", fail)
+    monkeypatch.setattr(module, "run_steps", fail)
     _, trainings, error = watched.run(Plan((SMALL,), 64))
     assert trainings == ()
     assert "the loss is NaN after 4 steps" in str(error)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import toydiff
-from toydiff import InputError, Recipe, score_matching, train, training
+from toydiff import InputError, Recipe, adam, score_matching, train, training
 from toydiff.ema import power_decay, power_gamma
 from toydiff.network import Architecture, energy, init_params
 
@@ -152,7 +152,7 @@ def test_the_mixture_is_evaluated_once_for_all_widths(monkeypatch, key):
     monkeypatch.setattr(toydiff.GaussianMixture, name, lambda self, *a: calls.append(1) or original(self, *a))
     recipe = replace(SMALL, widths=(4, 8, 16), members=2, batch=128)
     state = jax.eval_shape(partial(training.init_state, recipe))
-    jax.eval_shape(partial(training._gradients, recipe), recipe.mixtures(), key, state)
+    jax.eval_shape(partial(training.gradients, recipe), recipe.mixtures(), key, state)
     assert len(calls) == 1
 
 
@@ -185,12 +185,12 @@ def test_float64_draws_the_batch_of_float32(key):
     np.testing.assert_allclose(double.x, single.x, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("threads", "compiled"), [(1, "_loop"), (2, "_part_of_gradients")])
+@pytest.mark.parametrize(("threads", "compiled"), [(1, adam.many_steps), (2, training.part_of_gradients)])
 def test_one_compilation_for_any_number_of_steps(monkeypatch, threads, compiled):
     monkeypatch.setattr(training, "threads", lambda: threads)
-    getattr(training, compiled).clear_cache()
+    compiled.clear_cache()
     fit(steps=40, snapshots=[3, 17])
-    assert getattr(training, compiled)._cache_size() == 1
+    assert compiled._cache_size() == 1
 
 
 @pytest.mark.parametrize(

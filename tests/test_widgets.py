@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from toydiff.explorer.pad import Pad
-from toydiff.explorer.weight import SIGMAS, WeightEditor
+from toydiff.explorer.weight import WeightEditor
+from toydiff.schedules import KNOTS
 
 # One process drives the browser: two would start everything twice.
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -217,7 +218,7 @@ def last(curve, what):
 
 
 def weights(at_others, **changed):
-    return [changed.get(f"w{i}", at_others) for i in range(len(SIGMAS))]
+    return [changed.get(f"w{i}", at_others) for i in range(len(KNOTS))]
 
 
 def test_dragging_a_knot_changes_its_weight_and_shift_those_beside_it(show):
@@ -283,10 +284,10 @@ def test_edges_move_and_have_no_bound_at_the_ends(show):
     curve = show(WeightEditor, weights=[3.0] * 13, interval=[0.0, 10000.0])
     hi, lo = edge_at(curve, 0), edge_at(curve, 1)
     curve.drag(hi, (on_curve(curve, 9)[0] - 5, hi[1]))
-    assert last(curve, "interval") == [0, pytest.approx(SIGMAS[9], rel=0.05)]
+    assert last(curve, "interval") == [0, pytest.approx(KNOTS[9], rel=0.05)]
     curve.set("interval", last(curve, "interval"))
     curve.drag(lo, (on_curve(curve, 4)[0] + 5, lo[1]))
-    assert last(curve, "interval") == pytest.approx([SIGMAS[4], SIGMAS[9]], rel=0.05)
+    assert last(curve, "interval") == pytest.approx([KNOTS[4], KNOTS[9]], rel=0.05)
     curve.set("interval", last(curve, "interval"))
     drawn = curve.page.locator(f"{CURVE}-curve").get_attribute("d")
     assert drawn.count("M") == 1
@@ -297,7 +298,7 @@ def test_edges_move_and_have_no_bound_at_the_ends(show):
     curve.drag(edge_at(curve, 1), (400, lo[1]))  # though both stand at one place
     assert last(curve, "interval")[0] == 0
     curve.drag(edge_at(curve, 0), (0, lo[1]))
-    assert last(curve, "interval")[1] == SIGMAS[-1]
+    assert last(curve, "interval")[1] == KNOTS[-1]
 
 
 def test_a_double_click_asks_for_a_straight_line_and_a_click_for_nothing(show):
@@ -318,7 +319,7 @@ def test_a_double_click_asks_for_a_straight_line_and_a_click_for_nothing(show):
 def test_the_keyboard_does_what_the_mouse_does(show):
     curve = show(WeightEditor, weights=[3.0] * 13, interval=[0.01, 1.0], now=0.1)
     knot = curve.page.locator("[data-knot='5']")
-    assert knot.get_attribute("aria-label") == f"weight at sigma {SIGMAS[5]:.3g}"
+    assert knot.get_attribute("aria-label") == f"weight at sigma {KNOTS[5]:.3g}"
     readout = curve.page.locator(f"{CURVE}-readout")
     assert readout.text_content() == "w(0.1) = 3"
     knot.focus()
@@ -327,7 +328,7 @@ def test_the_keyboard_does_what_the_mouse_does(show):
     curve.rest()
     assert last(curve, "weights") == pytest.approx(weights(3, w5=4.1))
     assert float(knot.get_attribute("aria-valuenow")) == pytest.approx(4.1)
-    assert readout.text_content() == f"w({SIGMAS[5]:.3g}) = 4.1"
+    assert readout.text_content() == f"w({KNOTS[5]:.3g}) = 4.1"
     curve.page.keyboard.press("ArrowLeft")
     curve.page.keyboard.press("PageDown")
     curve.rest()
@@ -361,7 +362,7 @@ def test_disabled_it_sends_nothing(show):
 
 @pytest.mark.parametrize("bad", [math.nan, "nan", None])
 def test_what_is_no_number_is_not_drawn(show, bad):
-    curve = show(WeightEditor, weights=weights(3.0, w5=bad), now=SIGMAS[5])
+    curve = show(WeightEditor, weights=weights(3.0, w5=bad), now=KNOTS[5])
     knots = curve.page.locator(f"{CURVE}-knot")
     assert sum(knots.nth(i).is_visible() for i in range(13)) == 12
     drawn = curve.page.locator(f"{CURVE}-curve").get_attribute("d")

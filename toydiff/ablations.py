@@ -9,10 +9,7 @@ from matplotlib.figure import Figure
 
 from toydiff import plotting
 from toydiff.experiment import (
-    COVERAGE,
-    OUTLIERS,
     SHORT,
-    WASSERSTEIN,
     Claim,
     Numbers,
     Section,
@@ -25,6 +22,7 @@ from toydiff.experiment import (
     shown,
 )
 from toydiff.guidance import Guided
+from toydiff.metrics import COVERAGE, OUTLIERS, USUAL, WASSERSTEIN
 from toydiff.panels import COLOURS, STYLE, WIDTH
 from toydiff.sweep import run_sweep
 from toydiff.sweep_figure import axis_label
@@ -40,7 +38,7 @@ LENGTHS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 
 def sweep(grid: dict[str, Any]) -> Sweep:
     """The grid measured; Ctrl-C ends the report, for part of a table would make a wrong page."""
-    table = run_sweep(grid, n=4096, metrics=tuple(SHORT), progress=False)
+    table = run_sweep(grid, n=4096, metrics=USUAL, progress=False)
     if table.interrupted:
         raise KeyboardInterrupt
     return table

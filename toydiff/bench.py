@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toydiff.adam import STEPS_PER_CALL
 from toydiff.checks import choice
 from toydiff.compiled import keep_compiled
 from toydiff.datasets import fractal_tree
@@ -33,7 +34,7 @@ from toydiff.recipe import Recipe
 from toydiff.sampling import sample
 from toydiff.schedules import adams_schedule
 from toydiff.score_matching import draw_sigma
-from toydiff.training import STEPS_PER_CALL, _run_steps, init_state
+from toydiff.training import init_state, run_steps
 from toydiff.version import __version__
 from toydiff.zoo import BUNDLES, guided_model, load_model
 
@@ -83,7 +84,7 @@ def training(recipe: Recipe) -> Work:
     mixtures, key, state = recipe.mixtures(), as_key(recipe.seed), init_state(recipe)
     work = 6 * recipe.batch * STEPS_PER_CALL * recipe.members * evaluation_flops(*recipe.architectures)
     share = 1 / STEPS_PER_CALL / recipe.networks
-    return Work(lambda: _run_steps(recipe, mixtures, key, state, STEPS_PER_CALL), share, work)
+    return Work(lambda: run_steps(recipe, mixtures, key, state, STEPS_PER_CALL), share, work)
 
 
 def _sampling(method: str, evaluations: int, **options: Any) -> Work:

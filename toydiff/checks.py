@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import numpy as np
 
 
 class InputError(ValueError):
@@ -38,6 +39,21 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
         accepted = lower if math.isinf(high) else f"{lower} and at most {high:g}"
         raise InputError(f"{name} is {shown(value)}; it must be a number, {accepted}")
     return result
+
+
+LOST = "became NaN or infinite on the way"
+"""What happens to samples where guidance or the steps are too strong."""
+
+
+def check_finite(samples: Any, how: str = "are NaN or infinite", remedy: str = "all must be finite") -> None:
+    """Refuse samples [n, 2], or [n] of what was computed of each, of which one is NaN or infinite.
+
+    Raises:
+        InputError: one is; the message counts them, says how and what would help.
+    """
+    finite = np.isfinite(np.asarray(samples)).reshape(len(samples), -1).all(1)
+    if not finite.all():
+        raise InputError(f"{int((~finite).sum()):,} of {len(finite):,} samples {how}; {remedy}")
 
 
 def count(name: str, value: Any, low: int = 1, high: int = 100_000_000) -> int:

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,36 +11,30 @@ import optax
 from flax import nnx
 
 from toydiff import datasets
+from toydiff.adam import STEPS_PER_CALL, Adam, many_steps
 from toydiff.checks import InputError, choice, count
 from toydiff.draws import Seed, as_key
 from toydiff.guidance import Ratio
-from toydiff.network import MagnitudePreservingLinear, Params, normalize_rows
+from toydiff.network import Params, Trunk, normalize_rows, scale_point
 from toydiff.progress import progress_bar
 from toydiff.score_matching import draw_sigma
-from toydiff.score_model import SIGMA_DATA, DensityModel, Exact
+from toydiff.score_model import DensityModel, Exact
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
 from toydiff.version import __version__
 
 WIDTH, DEPTH, STEPS, BATCH = 32, 2, 1024, 4096
-STEPS_PER_CALL = 64
 
 
-class ClassifierNetwork(nnx.Module):
+class ClassifierNetwork(Trunk):
     """Logits s F(x*, log(sigma) / 4, 1) of each class: layers as the denoiser's, a learned scale s that starts at 1."""
 
     def __init__(self, classes: int, *, rngs: nnx.Rngs):
-        fans = [4, *[WIDTH] * DEPTH, classes]
-        self.layers = nnx.List([MagnitudePreservingLinear(*pair, rngs=rngs) for pair in pairwise(fans)])
+        super().__init__([4, *[WIDTH] * DEPTH, classes], rngs=rngs)
         self.scale = nnx.Param(jnp.ones(()))
 
     def __call__(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """[classes] at one point x [2] and one noise level sigma []."""
-        x = x / jnp.sqrt(sigma**2 + SIGMA_DATA**2)
-        first, *rest = self.layers
-        h = first(jnp.concatenate([x, jnp.stack([jnp.log(sigma) / 4, jnp.ones_like(sigma)])]))
-        for layer in rest:
-            h = layer(jax.nn.silu(h) / 0.596)
-        return self.scale[...] * h
+        return self.scale[...] * self.features(scale_point(x, sigma), sigma)
 
 
 @cache
@@ -120,46 +113,41 @@ def train_classifier(
     mass = tuple(np.asarray(whole.masses_of(tuple(ratio.main.truth() for ratio in exact))).tolist())
     key_init, key = jax.random.split(as_key(seed))
     params = nnx.to_pure_dict(nnx.state(ClassifierNetwork(len(every), rngs=nnx.Rngs(params=key_init)), nnx.Param))
-    state = params, _OPTIMIZER.init(params)
+    state = Progress(jnp.zeros((), jnp.int32), params, ADAM.init(params))
     with progress_bar(total=steps, unit="step", show=progress) as bar:
         for start in range(0, steps, STEPS_PER_CALL):
             run = min(STEPS_PER_CALL, steps - start)
-            state = _run_steps(whole, (exact, mass), key, state, (jnp.asarray(start), jnp.asarray(start + run)))
+            state, _ = many_steps(_step, len(every), (whole, exact, mass, key), state, jnp.asarray(run))
             bar.update(run)
-    return state[0]
+    return state.params
 
 
-_State = tuple[Params, Any]
-"""Parameters and Adam's moments."""
-_OPTIMIZER = optax.adam(lambda done: 0.01 / jnp.sqrt(jnp.maximum((done + 1) / 256, 1)))
+class Progress(NamedTuple):
+    """Everything that the next step depends on."""
+
+    step: jax.Array
+    params: Params
+    moments: Any
 
 
-@jax.jit
-def _run_steps(
-    whole: Exact,
-    posterior: tuple[tuple[Ratio, ...], tuple[float, ...]],
-    key: jax.Array,
-    state: _State,
-    between: tuple[jax.Array, jax.Array],
-) -> _State:
-    """The state after the steps from the first of `between` up to the second; `posterior`: classifiers and masses."""
-    exact, mass = posterior
+ADAM = Adam(0.01, 256, b2=0.999)
 
-    def loss(params: Params, x: jax.Array, sigma: jax.Array, target: jax.Array) -> jax.Array:
-        logits = jax.vmap(partial(_logits, params, len(exact)))(x, sigma)
+
+def _step(classes: int, data: tuple[Any, ...], state: Progress) -> tuple[Progress, jax.Array]:
+    """The state after a step on a fresh batch, and its loss."""
+    whole, exact, mass, key = data
+    params = normalize_rows(state.params)
+    key_sigma, key_x = jax.random.split(jax.random.fold_in(key, state.step))
+    sigma = draw_sigma(key_sigma, BATCH)
+    x = whole.sample(key_x, BATCH, sigma)
+    target = jnp.stack([m * jnp.exp(ratio.log_density(x, sigma)) for m, ratio in zip(mass, exact, strict=True)], -1)
+
+    def mean_entropy(params: Params) -> jax.Array:
+        logits = jax.vmap(partial(_logits, params, classes))(x, sigma)
         return optax.softmax_cross_entropy(logits, target).mean()
 
-    def body(step: jax.Array, state: _State) -> _State:
-        params, moments = state
-        params = normalize_rows(params)
-        key_sigma, key_x = jax.random.split(jax.random.fold_in(key, step))
-        sigma = draw_sigma(key_sigma, BATCH)
-        x = whole.sample(key_x, BATCH, sigma)
-        target = jnp.stack([m * jnp.exp(ratio.log_density(x, sigma)) for m, ratio in zip(mass, exact, strict=True)], -1)
-        updates, moments = _OPTIMIZER.update(jax.grad(loss)(params, x, sigma, target), moments, params)
-        return optax.apply_updates(params, updates), moments
-
-    return jax.lax.fori_loop(*between, body, state)
+    loss, slopes = jax.value_and_grad(mean_entropy)(params)
+    return Progress(state.step + 1, *ADAM.step(params, state.moments, slopes)), loss
 
 
 def save_classifier(path: PathLike, params: Params, distribution: datasets.Source) -> None:

@@ -3,9 +3,6 @@
 from typing import Any
 
 from toydiff.experiment import (
-    COVERAGE,
-    OUTLIERS,
-    WASSERSTEIN,
     Claim,
     Numbers,
     Section,
@@ -15,7 +12,7 @@ from toydiff.experiment import (
     shown,
     table,
 )
-from toydiff.metrics import METRICS
+from toydiff.metrics import COVERAGE, METRICS, OUTLIERS, WASSERSTEIN
 from toydiff.model_metrics import MODEL_METRICS, evaluate_model
 from toydiff.zoo import guided_model, open_model
 

@@ -5,7 +5,7 @@ Wherever a distribution is taken by its name in the table, a `Drawing` is taken 
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,14 +223,19 @@ def all_classes(source: Source) -> str:
 
 
 def distribution(source: Source, classes: str) -> Exact:
-    """The exact distribution of a choice of classes.
+    """The exact distribution of a choice of classes, one object for each, so that what depends on it is computed once.
 
     Raises:
         InputError: there is no such distribution or choice of classes.
     """
     if isinstance(source, Drawing):
-        return source.mixture(classes)
-    return DISTRIBUTIONS[choice("distribution", source, DISTRIBUTIONS)].mixture(classes)
+        return _made(source.mixture, classes)
+    return _made(DISTRIBUTIONS[choice("distribution", source, DISTRIBUTIONS)].mixture, classes)
+
+
+@lru_cache(maxsize=32)
+def _made(mixture: Callable[[str], Exact], classes: str) -> Exact:
+    return mixture(classes)
 
 
 def open_distribution(text: str) -> Source:

@@ -3,8 +3,6 @@
 from typing import Any
 
 from toydiff.experiment import (
-    OUTLIERS,
-    WASSERSTEIN,
     Claim,
     Numbers,
     Section,
@@ -15,6 +13,7 @@ from toydiff.experiment import (
     percent,
 )
 from toydiff.guidance import guide
+from toydiff.metrics import OUTLIERS, WASSERSTEIN
 from toydiff.perturbed import perturb
 from toydiff.zoo import open_model
 

@@ -7,14 +7,13 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from toydiff.distances import Estimate
-from toydiff.metrics import METRICS, Score, evaluate
+from toydiff.metrics import COVERAGE, METRICS, OUTLIERS, USUAL, Score, evaluate
 from toydiff.sampling import sample
 from toydiff.score_model import ScoreModel
-from toydiff.sweep import reference_of
+from toydiff.scored import reference_of
 from toydiff.sweep_table import Sweep
 
-OUTLIERS, COVERAGE, WASSERSTEIN = "outlier_rate_0.001", "branch_coverage", "sliced_wasserstein"
-SHORT = {OUTLIERS: "outliers", COVERAGE: "branches kept", WASSERSTEIN: "sliced W1"}
+SHORT = {name: METRICS[name].column for name in USUAL}
 """The metrics of most tables, as they stand over their columns."""
 
 
@@ -57,7 +56,7 @@ def measure(
     seeds: Sequence[int] = (0, 1),
     solver: str = "heun",
     classes: str = "A",
-    metrics: Iterable[str] = tuple(SHORT),
+    metrics: Iterable[str] = USUAL,
 ) -> dict[str, Numbers]:
     """Metrics of the samples of each model of the tree, each the mean over the seeds of the noise, the same for all."""
     rows = {name: METRICS[name] for name in metrics}
@@ -81,7 +80,7 @@ def mean_of(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(mean, max(error, scatter))
 
 
-def cells(sweep: Sweep, key: Callable[..., str], metrics: Iterable[str] = tuple(SHORT)) -> dict[str, Numbers]:
+def cells(sweep: Sweep, key: Callable[..., str], metrics: Iterable[str] = USUAL) -> dict[str, Numbers]:
     """The settings of a sweep by a label, those with the same label (the seeds) averaged."""
     groups: dict[str, list[dict[str, float]]] = {}
     for setting, values in sweep.rows.items():

@@ -7,10 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from toydiff.experiment import (
-    COVERAGE,
-    OUTLIERS,
     SHORT,
-    WASSERSTEIN,
     Claim,
     Numbers,
     Section,
@@ -23,10 +20,10 @@ from toydiff.experiment import (
     shown,
 )
 from toydiff.guidance import ALL_SIGMAS, Guided
-from toydiff.metrics import METRICS, Scored
+from toydiff.metrics import COVERAGE, METRICS, OUTLIERS, WASSERSTEIN, Scored
 from toydiff.panels import COLOURS, STYLE, WIDTH
 from toydiff.sampling import sample
-from toydiff.sweep import reference_of
+from toydiff.scored import reference_of
 from toydiff.zoo import ModelName, guided_model
 
 AIM = {OUTLIERS: 0.025, COVERAGE: 0.95, WASSERSTEIN: 0.01}

@@ -29,7 +29,7 @@ from toydiff.plotting import CLASS, FULL_VIEW, MAIN, OTHER, RATIO, ZOOM_VIEW
 from toydiff.sampling import sample
 from toydiff.schedules import SIGMA_MAX
 from toydiff.score_model import ScoreModel
-from toydiff.sweep import reference_of
+from toydiff.scored import reference_of
 from toydiff.zoo import MAIN as MAIN_MODEL
 from toydiff.zoo import default_guides, guided_model, open_model
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from toydiff.checks import InputError, count, number, shown
+from toydiff.checks import InputError, check_finite, count, number, shown
 from toydiff.devices import map_points, on_all_cores
 from toydiff.draws import Seed, as_key
 from toydiff.sampling import starting_points
@@ -125,9 +125,7 @@ def sample_with_log_density(
     log_start = _check(model, sigma, sigma_max, steps, start)
     x = starting_points(model, key, n, sigma_max, start)
     moved = _move(model, x, sigma_max, sigma, steps)
-    bad = int((~np.isfinite(moved).all(1)).sum())
-    if bad:
-        raise InputError(f"{bad} of {n} samples are NaN or infinite after {steps} steps; take more steps")
+    check_finite(moved, f"are NaN or infinite after {steps} steps", "take more steps")
     return SampledDensity(moved[:, :2], log_start(x) + moved[:, 2])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from toydiff import distances
-from toydiff.checks import InputError
+from toydiff.checks import InputError, check_finite
 from toydiff.datasets import TREE_DEPTHS
 from toydiff.distances import Estimate
 from toydiff.draws import Seed, as_key
@@ -39,6 +39,13 @@ class Metric(NamedTuple):
     """Whether there is something to measure: other classes, a tree."""
     share: bool = False
     """From 0 to 1, and shown in per cent."""
+    short: str = ""
+    """Where a table has several columns; by default the title."""
+
+    @property
+    def column(self) -> str:
+        """The short name, or the title where there is none."""
+        return self.short or self.title
 
 
 def outliers(samples: Scored, q: float) -> np.ndarray:
@@ -94,6 +101,7 @@ def mean_metric(
     floor: Floor | None = None,
     applies: Callable[[Reference], bool] = lambda reference: True,
     share: bool = False,
+    short: str = "",
 ) -> Metric:
     """The mean of a value of each sample, its standard error, and by default its floor from 131,072 exact samples."""
 
@@ -107,16 +115,15 @@ def mean_metric(
     def mean(samples: Scored) -> float:
         return float(values(samples).mean())
 
-    return Metric(mean, title, better, error, floor or exact_mean, applies, share)
+    return Metric(mean, title, better, error, floor or exact_mean, applies, share, short)
 
 
-def _outlier_rate(q: float) -> Metric:
+def _outlier_rate(q: float, short: str = "") -> Metric:
     def floor(reference: Reference, n: int) -> Estimate:
         return Estimate(q, math.sqrt(q * (1 - q) * (1 / n + 1 / reference.n)))
 
-    return mean_metric(
-        partial(outliers, q=q), f"outliers below the {100 * q:g}% quantile", "lower", floor=floor, share=True
-    )
+    title = f"outliers below the {100 * q:g}% quantile"
+    return mean_metric(partial(outliers, q=q), title, "lower", floor=floor, share=True, short=short)
 
 
 def _has_branches(reference: Reference) -> bool:
@@ -133,15 +140,20 @@ def _depth_recall(depth: int) -> Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "outlier_rate_0.001": _outlier_rate(0.001),
+    "outlier_rate_0.001": _outlier_rate(0.001, "outliers"),
     "outlier_rate_0.01": _outlier_rate(0.01),
     "mean_log_density": mean_metric(lambda s: s.log_density, "mean log density", "as exact"),
-    "median_log_density": Metric(median_log_density, "median log density", "as exact"),
+    "median_log_density": Metric(median_log_density, "median log density", "as exact", short="median log p"),
     "occupancy_distance": Metric(
         occupancy_distance, "branch occupancy, total variation", "lower", applies=_has_branches
     ),
     "branch_coverage": Metric(
-        branch_coverage, "branches with over 1/4 of their mass", "higher", applies=_has_branches, share=True
+        branch_coverage,
+        "branches with over 1/4 of their mass",
+        "higher",
+        applies=_has_branches,
+        share=True,
+        short="branches kept",
     ),
     "branch_recall": Metric(branch_recall, "branch recall", "higher", applies=_has_branches, share=True),
     **{f"recall_depth_{depth}": _depth_recall(depth) for depth in range(TREE_DEPTHS)},
@@ -151,8 +163,11 @@ METRICS: dict[str, Metric] = {
         "lower",
         applies=lambda r: r.has_other_classes,
         share=True,
+        short="other class",
     ),
-    "sliced_wasserstein": Metric(sliced_wasserstein, "sliced Wasserstein-1", "lower", _sliced_wasserstein_error),
+    "sliced_wasserstein": Metric(
+        sliced_wasserstein, "sliced Wasserstein-1", "lower", _sliced_wasserstein_error, short="sliced W1"
+    ),
     "energy_distance": Metric(
         lambda s: s.energy.value,
         "energy distance",
@@ -168,6 +183,10 @@ METRICS: dict[str, Metric] = {
         lambda reference, n: reference.mmd.floor(n),
     ),
 }
+
+
+OUTLIERS, COVERAGE, WASSERSTEIN = USUAL = "outlier_rate_0.001", "branch_coverage", "sliced_wasserstein"
+"""What most tables and pictures show of samples: quality, diversity, and a distance that sees both."""
 
 
 class Score(NamedTuple):
@@ -213,9 +232,7 @@ def evaluate(
     x = check_points(samples, "samples")
     if x.ndim != 2 or not len(x):
         raise InputError(f"samples have shape {x.shape}; they must be points [n, 2]")
-    bad = int((~np.isfinite(np.asarray(x)).all(1)).sum())
-    if bad:
-        raise InputError(f"{bad} of {len(x)} samples are NaN or infinite; all must be finite")
+    check_finite(x)
     if not isinstance(reference, Reference):
         reference = Reference(reference)
     rows = {name: row for name, row in metrics.items() if row.applies(reference)}

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from toydiff.checks import InputError, count
+from toydiff.checks import LOST, check_finite, count
 from toydiff.distances import Estimate
 from toydiff.draws import Seed, as_key
 from toydiff.likelihood import DIVERGENCE_SIGMA, divergences
@@ -36,9 +36,7 @@ def endpoint_distance(model: ScoreModel, seed: Seed, n: int) -> Estimate:
     start = starting_points(model, seed, n, SIGMA_MAX, None)
     ours, exact = (np.asarray(sample(m, seed, n, start=start, path=False).samples) for m in (model, model.truth()))
     distance = np.hypot(*(ours - exact).T)
-    lost = int((~np.isfinite(distance)).sum())
-    if lost:
-        raise InputError(f"{lost:,} of {n:,} samples became NaN or infinite on the way; lower the weight")
+    check_finite(distance, LOST, "lower the weight")
     random = np.random.default_rng(int(jax.random.bits(as_key(seed))))
     again = [np.median(random.choice(distance, n)) for _ in range(RESAMPLES)]
     return Estimate(float(np.median(distance)), float(np.std(again, ddof=1)))

@@ -1,8 +1,9 @@
 """The energy MLP: a small bias-free network whose scalar output is an unnormalised log density."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import jax
@@ -69,11 +70,41 @@ def pass_layer(number: int, layer: Layer, h: jax.Array) -> jax.Array:
     return layer(h)
 
 
-class EnergyNetwork(nnx.Module):
+class Trunk(nnx.Module):
+    """Features F(x*, log(sigma) / 4, 1) of a point: linear, then [silu(h) / 0.596, linear] for each further layer.
+
+    x* = x / sqrt(sigma^2 + sigma_data^2).
+    """
+
+    def __init__(self, sizes: Sequence[int], *, rngs: nnx.Rngs):
+        """`sizes`: of the inputs, 4 and what is given `beside` them, then of each layer's outputs."""
+        self.layers = nnx.List([MagnitudePreservingLinear(*pair, rngs=rngs) for pair in pairwise(sizes)])
+
+    def features(
+        self,
+        scaled: jax.Array,
+        sigma: jax.Array,
+        *,
+        beside: Sequence[jax.Array] = (),
+        hidden: PassLayer = pass_layer,
+    ) -> jax.Array:
+        """[last size] at one point x* [2] and one noise level sigma []; `hidden` passes each layer but the first."""
+        first, *rest = self.layers
+        h = first(jnp.concatenate([scaled, jnp.stack([jnp.log(sigma) / 4, jnp.ones_like(sigma)]), *beside]))
+        for i, layer in enumerate(rest):
+            h = hidden(i, layer, jax.nn.silu(h) / 0.596)
+        return h
+
+
+def scale_point(x: jax.Array, sigma: jax.Array) -> jax.Array:
+    """x* = x / sqrt(sigma^2 + sigma_data^2), [2]."""
+    return x / jnp.sqrt(sigma**2 + SIGMA_DATA**2)
+
+
+class EnergyNetwork(Trunk):
     """G(x; sigma) = -|x*|^2 / 2 + (g / sigma) mean_i F_i(x*, log(sigma) / 4, 1)^2.
 
-    x* = x / sqrt(sigma^2 + sigma_data^2); g is a learned scalar that starts at 0. F is linear, then
-    `depth` times [silu(h) / 0.596, linear]. Karras et al. 2024 (arXiv 2406.02507), appendix C.
+    g is a learned scalar that starts at 0. Karras et al. 2024 (arXiv 2406.02507), appendix C.
 
     With labels, F also sees a one-hot vector of length labels + 1, its last place the null label,
     scaled to the mean square of 1 that magnitude preservation wants.
@@ -81,8 +112,7 @@ class EnergyNetwork(nnx.Module):
 
     def __init__(self, architecture: Architecture, *, rngs: nnx.Rngs):
         width, label_inputs = architecture.width, architecture.labels + 1 if architecture.labels else 0
-        fans_in = [4 + label_inputs] + [width] * architecture.depth
-        self.layers = nnx.List([MagnitudePreservingLinear(fan, width, rngs=rngs) for fan in fans_in])
+        super().__init__([4 + label_inputs, width] + [width] * architecture.depth, rngs=rngs)
         self.gain = nnx.Param(jnp.zeros(()))
         self.label_inputs = label_inputs
 
@@ -90,14 +120,11 @@ class EnergyNetwork(nnx.Module):
         self, x: jax.Array, sigma: jax.Array, label: jax.Array | None = None, hidden: PassLayer = pass_layer
     ) -> jax.Array:
         """G at one point x [2], one noise level sigma [] and, with labels, one label []; `hidden` passes each layer."""
-        x = x / jnp.sqrt(sigma**2 + SIGMA_DATA**2)
-        inputs = [x, jnp.stack([jnp.log(sigma) / 4, jnp.ones_like(sigma)])]
+        x = scale_point(x, sigma)
+        beside = []
         if self.label_inputs:
-            inputs.append(jax.nn.one_hot(label, self.label_inputs) * jnp.sqrt(jnp.float32(self.label_inputs)))
-        first, *rest = self.layers
-        h = first(jnp.concatenate(inputs))
-        for i, layer in enumerate(rest):
-            h = hidden(i, layer, jax.nn.silu(h) / 0.596)
+            beside.append(jax.nn.one_hot(label, self.label_inputs) * jnp.sqrt(jnp.float32(self.label_inputs)))
+        h = self.features(x, sigma, beside=beside, hidden=hidden)
         return -0.5 * jnp.sum(x**2) + self.gain[...] / sigma * jnp.mean(h**2)
 
 

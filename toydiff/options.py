@@ -146,7 +146,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
 def add_sweep_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `sweep`."""
-    from toydiff import setting, sweep
+    from toydiff import metrics, setting
 
     add = parser.add_argument
     add(
@@ -163,7 +163,7 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--metrics",
         type=comma_separated(str),
-        default=list(sweep.DEFAULT_METRICS),
+        default=list(metrics.USUAL),
         help="what is measured, comma-separated, or all",
     )
     add("--plot", type=Path, help="picture to write, .png, .pdf or .svg")

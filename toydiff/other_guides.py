@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 
 from toydiff.experiment import (
-    COVERAGE,
-    OUTLIERS,
     SHORT,
-    WASSERSTEIN,
     Claim,
     Numbers,
     Section,
@@ -18,6 +15,7 @@ from toydiff.experiment import (
     shown,
 )
 from toydiff.guidance import guide
+from toydiff.metrics import COVERAGE, OUTLIERS, WASSERSTEIN
 from toydiff.perturbed import perturb
 from toydiff.zoo import guided_model, open_model
 

@@ -1,6 +1,5 @@
 """What the figures share: the house style, and panels with the tree in them."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,10 +40,9 @@ def new_figure(height: float, rows: int, columns: int) -> tuple[Figure, np.ndarr
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-@cache
 def tree(classes: str) -> Exact:
-    """One object a choice of classes, so that its outlines are computed once."""
-    return datasets.fractal_tree(classes)
+    """The fractal tree, one object for each choice of classes."""
+    return datasets.distribution("fractal_tree", classes)
 
 
 def draw_classes(ax: Axes, view: plotting.View = FULL_VIEW) -> None:

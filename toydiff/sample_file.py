@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from toydiff.checks import InputError
+from toydiff.checks import LOST, check_finite
 from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.storage import PathLike, replacing
 
@@ -40,11 +40,6 @@ def attend(chunks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
         for chunk in chunks:
             if stopped():
                 raise KeyboardInterrupt
-            lost = int((~np.isfinite(chunk).all(1)).sum())
-            if lost:
-                raise InputError(
-                    f"{lost:,} of {len(chunk):,} samples became NaN or infinite on the way; "
-                    "lower the weight or sigma-max, or raise steps"
-                )
+            check_finite(chunk, LOST, "lower the weight or sigma-max, or raise steps")
             bar.update(len(chunk))
             yield chunk

@@ -10,6 +10,8 @@ from toydiff.score_model import LARGEST_SIGMA, SMALLEST_SIGMA
 
 SIGMA_MIN, SIGMA_MAX, RHO, STEPS = 0.002, 5.0, 7.0, 32
 """The paper's schedule for the toy."""
+KNOTS = tuple(np.geomspace(SIGMA_MIN, SIGMA_MAX, 13).tolist())
+"""The noise levels between which a weight that is drawn is linear in ln sigma."""
 
 
 def _check_ends(sigma_min: float, sigma_max: float) -> tuple[float, float]:

@@ -224,6 +224,10 @@ class Exact(DensityModel):
         log_density = np.asarray(self.log_density(self._known_draws[: 1 << 15], width), float)
         return float(2 * np.pi * width**2 * np.exp(log_density).mean())
 
+    def lowest_log_densities(self, key: Seed, n: int, count: int) -> np.ndarray:
+        """The lowest log densities among those of `sample(key, n)`, rising, [count]."""
+        return np.sort(np.asarray(self.log_density(self.sample(key, n)), float))[:count]
+
     def landmarks(self) -> jax.Array:
         """Points [k, 2] of which some are near every peak of its density."""
         return jnp.asarray(self._known_draws[:512])

@@ -1,7 +1,7 @@
 """What samples are compared with, and what several metrics need of both, each computed once."""
 
 import math
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from toydiff import datasets
 from toydiff.checks import InputError
 from toydiff.distances import EnergyDistance, Estimate, ExactProjections, MaximumMeanDiscrepancy, Projected
 from toydiff.draws import Seed, as_key
@@ -48,13 +49,16 @@ class Reference:
                 raise InputError(f"the {name} is {given!r}; it must be a GaussianMixture or another exact distribution")
         self.truth, self.whole, self.seed, self.n = truth, whole, seed, n
         self.class_mass = truth.share_of(whole)
-        self._draws = truth.sample(seed, n)
-        self._log_density = np.sort(np.asarray(truth.log_density(self._draws), float))
         self.floors: dict[Any, Estimate] = {}
+        self._quantiles: dict[float, float] = {}
 
     def quantile(self, q: float) -> float:
         """The log density below which the share `q` of exact samples lies."""
-        return float(np.quantile(self._log_density, q))
+        if q not in self._quantiles:
+            below = math.floor(q * (self.n - 1))
+            lowest = self.truth.lowest_log_densities(self.seed, self.n, below + 2)
+            self._quantiles[q] = float(np.quantile(lowest[below:], q * (self.n - 1) - below))
+        return self._quantiles[q]
 
     @cached_property
     def branch_mass(self) -> np.ndarray:
@@ -80,17 +84,28 @@ class Reference:
     @cached_property
     def energy(self) -> EnergyDistance:
         """The energy distance from the exact distribution."""
-        return EnergyDistance(np.asarray(self._draws[:1024]), self.projections)
+        return EnergyDistance(self._few_draws, self.projections)
 
     @cached_property
     def mmd(self) -> MaximumMeanDiscrepancy:
         """The squared MMD from the exact distribution."""
-        return MaximumMeanDiscrepancy(np.asarray(self._draws[:1024]), self.truth)
+        return MaximumMeanDiscrepancy(self._few_draws, self.truth)
 
     @cached_property
     def exact(self) -> "Scored":
         """131,072 exact samples: the floor of what is a mean over samples."""
-        return Scored(self._draws[: 1 << 17], self)
+        return Scored(self.truth.sample(self.seed, min(self.n, 1 << 17)), self)
+
+    @cached_property
+    def _few_draws(self) -> np.ndarray:
+        return np.asarray(self.truth.sample(self.seed, min(self.n, 1024)))
+
+
+@lru_cache(maxsize=8)
+def reference_of(source: datasets.Source, classes: str) -> Reference:
+    """What samples of these classes are compared with everywhere: tables, figures, explorer; kept for many calls."""
+    whole = datasets.distribution(source, datasets.all_classes(source))
+    return Reference(datasets.distribution(source, classes), whole=whole)
 
 
 class Scored:

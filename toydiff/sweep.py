@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -17,16 +17,16 @@ from toydiff.devices import on_all_cores, threads
 from toydiff.draws import as_key
 from toydiff.guidance import Guided
 from toydiff.hosts import Team
-from toydiff.metrics import METRICS, Reference, evaluate
+from toydiff.metrics import METRICS, USUAL, evaluate
 from toydiff.progress import deferred_interrupt, progress_bar
 from toydiff.sampling import sample, starting_points
 from toydiff.schedules import SIGMA_MAX
+from toydiff.scored import reference_of
 from toydiff.setting import Setting, as_list, settings_of
 from toydiff.storage import PathLike
 from toydiff.sweep_files import begin_parts, in_order, open_table, put_together
 from toydiff.sweep_table import Sweep, save_sweep
 
-DEFAULT_METRICS = ("outlier_rate_0.001", "branch_coverage", "sliced_wasserstein")
 SECONDS_BETWEEN_SAVES = 2.0
 CELLS_AT_ONCE = 16
 """On an accelerator."""
@@ -36,7 +36,7 @@ def run_sweep(
     grid: Mapping[str, Iterable[Any]],
     *,
     n: int = 4096,
-    metrics: Iterable[str] = DEFAULT_METRICS,
+    metrics: Iterable[str] = USUAL,
     out: PathLike | None = None,
     progress: bool = True,
 ) -> Sweep:
@@ -200,10 +200,3 @@ def _measure(setting: Setting, x: np.ndarray, metrics: Sequence[str]) -> dict[st
     unknown = {column: math.nan for name in metrics for column in (name, f"{name}_error")}
     values = {name: score.value for name, score in scores.items()}
     return unknown | values | {f"{name}_error": score.error for name, score in scores.items()}
-
-
-@lru_cache(maxsize=8)
-def reference_of(source: datasets.Source, classes: str) -> Reference:
-    """What samples of these classes are compared with; kept, for preparing it takes as long as ten settings."""
-    whole = datasets.distribution(source, datasets.all_classes(source))
-    return Reference(datasets.distribution(source, classes), whole=whole)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
+from toydiff.adam import STEPS_PER_CALL, Adam, many_steps
 from toydiff.checks import InputError, count
 from toydiff.denoiser import Denoiser
 from toydiff.devices import in_threads, over_devices, threads
@@ -22,8 +22,6 @@ from toydiff.score_matching import GRADIENT_BLOCK, draw_batch, loss_and_gradient
 from toydiff.score_model import Exact
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays
 from toydiff.version import __version__
-
-STEPS_PER_CALL = 32
 
 
 class TrainState(NamedTuple):
@@ -73,16 +71,6 @@ class Training:
         return self.recipe.denoiser(key[0], self.recipe.member_of(self.snapshots[key], member))
 
 
-@cache
-def _optimizer(learning_rate: float, decay_start: int) -> optax.GradientTransformation:
-    """Adam with learning rate lr / sqrt(max(t / decay_start, 1))."""
-
-    def schedule(done: Any) -> jax.Array:
-        return learning_rate / jnp.sqrt(jnp.maximum((done + 1) / decay_start, 1))
-
-    return optax.adam(schedule, b1=0.9, b2=0.99)
-
-
 def init_state(recipe: Recipe) -> TrainState:
     """The state before the first step. A width starts the same whichever others train beside it; so does a member."""
     key_init, _ = jax.random.split(as_key(recipe.seed))
@@ -95,8 +83,12 @@ def init_state(recipe: Recipe) -> TrainState:
         return jax.vmap(partial(init_params, architecture))(keys)
 
     params = tuple(init(architecture) for architecture in recipe.architectures)
-    optimizer = _optimizer(recipe.learning_rate, recipe.decay_start).init(params)
+    optimizer = _adam(recipe).init(params)
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer, params, (params,) * len(recipe.averages))
+
+
+def _adam(recipe: Recipe) -> Adam:
+    return Adam(recipe.learning_rate, recipe.decay_start)
 
 
 def _normalize(recipe: Recipe, params: tuple[Params, ...]) -> tuple[Params, ...]:
@@ -107,7 +99,7 @@ Gradients = tuple[tuple[jax.Array, Params], ...]
 """Losses [] or [members] and gradients for each width, of a batch or, to be added up, of a part of it."""
 
 
-def _gradients(
+def gradients(
     recipe: Recipe,
     mixtures: tuple[Exact, ...],
     key: jax.Array,
@@ -130,12 +122,11 @@ def _gradients(
     return tuple(of_members(a, p) for a, p in zip(recipe.architectures, params, strict=True))
 
 
-def _descend(recipe: Recipe, state: TrainState, gradients: Gradients) -> tuple[TrainState, jax.Array]:
+def _descend(recipe: Recipe, state: TrainState, found: Gradients) -> tuple[TrainState, jax.Array]:
     """The state after a step, and the step's losses [networks]."""
     params = _normalize(recipe, state.params)
-    losses, slopes = zip(*gradients, strict=True)
-    updates, moments = _optimizer(recipe.learning_rate, recipe.decay_start).update(slopes, state.optimizer, params)
-    params = optax.apply_updates(params, updates)
+    losses, slopes = zip(*found, strict=True)
+    params, moments = _adam(recipe).step(params, state.optimizer, slopes)
     if recipe.negative_gain:
         # Adam's first step is as long as its learning rate: a gain that falls by itself is not touched.
         params = tuple(p | {"gain": jnp.minimum(p["gain"], -recipe.learning_rate)} for p in params)
@@ -150,21 +141,16 @@ def _descend(recipe: Recipe, state: TrainState, gradients: Gradients) -> tuple[T
     return state, jnp.concatenate([jnp.ravel(loss) for loss in losses])
 
 
-@partial(jax.jit, static_argnames="recipe")
-def _loop(
-    recipe: Recipe, mixtures: tuple[Exact, ...], key: jax.Array, state: TrainState, steps: jax.Array
-) -> tuple[TrainState, jax.Array]:
-    """`steps` (traced, at most STEPS_PER_CALL) training steps; the state after, and their losses."""
-
-    def body(i: jax.Array, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
-        state, losses = _descend(recipe, carry[0], _gradients(recipe, mixtures, key, carry[0]))
-        return state, carry[1].at[i].set(losses)
-
-    history = jnp.zeros((STEPS_PER_CALL, recipe.networks))
-    return jax.lax.fori_loop(0, steps, body, (state, history))
+Data = tuple[tuple[Exact, ...], jax.Array]
+"""What a recipe learns, and the key of its batches."""
 
 
-_part_of_gradients = jax.jit(_gradients, static_argnames=("recipe", "parts"))
+def _step(recipe: Recipe, data: Data, state: TrainState) -> tuple[TrainState, jax.Array]:
+    """A training step on a whole batch."""
+    return _descend(recipe, state, gradients(recipe, *data, state))
+
+
+part_of_gradients = jax.jit(gradients, static_argnames=("recipe", "parts"))
 
 
 @partial(jax.jit, static_argnames="recipe")
@@ -172,19 +158,19 @@ def _descend_by_parts(recipe: Recipe, state: TrainState, parts: Sequence[Gradien
     return _descend(recipe, state, jax.tree.map(lambda *summands: sum(summands), *parts))
 
 
-def _run_steps(
+def run_steps(
     recipe: Recipe, mixtures: tuple[Exact, ...], key: jax.Array, state: TrainState, steps: int
 ) -> tuple[TrainState, np.ndarray]:
     """At most STEPS_PER_CALL steps, each batch in parts on all cores of a CPU; the state after, and their losses."""
     parts = min(threads(), -(-recipe.batch // GRADIENT_BLOCK))
     if parts == 1:
-        state, losses = _loop(recipe, mixtures, key, state, jnp.asarray(steps))
+        state, losses = many_steps(_step, recipe, (mixtures, key), state, jnp.asarray(steps))
         return state, np.asarray(losses[:steps])
     history = []
     for _ in range(steps):
-        one = partial(_part_of_gradients, recipe, mixtures, key, state, parts=parts)
-        gradients = in_threads([partial(one, part=part) for part in range(parts)])
-        state, losses = _descend_by_parts(recipe, state, gradients)
+        one = partial(part_of_gradients, recipe, mixtures, key, state, parts=parts)
+        summands = in_threads([partial(one, part=part) for part in range(parts)])
+        state, losses = _descend_by_parts(recipe, state, summands)
         history.append(losses)
     return state, np.stack(history)
 
@@ -241,7 +227,7 @@ def train(
         while done.step < steps and not interrupted:
             stop = min(s for s in wanted if s > done.step)
             run = min(STEPS_PER_CALL, stop - done.step)
-            state, history = _run_steps(recipe, mixtures, key, done.state, run)
+            state, history = run_steps(recipe, mixtures, key, done.state, run)
             losses = np.concatenate([done.losses, history])
             done = replace(done, state=state, losses=losses)
             if done.step in wanted:

@@ -13,11 +13,12 @@ import numpy as np
 from toydiff import datasets, metrics
 from toydiff.checks import InputError
 from toydiff.explorer.families import available, network
-from toydiff.explorer.state import KNOTS, State, guide_classes
+from toydiff.explorer.state import State, guide_classes
 from toydiff.guidance import METHODS, Guided, Method, WeightCurve, guide
 from toydiff.sampling import Trajectory, sample
-from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS, adams_schedule, noise_schedule, normal_schedule
+from toydiff.schedules import KNOTS, SIGMA_MAX, SIGMA_MIN, STEPS, adams_schedule, noise_schedule, normal_schedule
 from toydiff.score_model import Exact, ScoreModel
+from toydiff.scored import reference_of
 from toydiff.zoo import ModelName, classifier_name, open_model
 
 
@@ -88,19 +89,6 @@ class Models(NamedTuple):
         return self.guided.guides[0] if self.guides else None
 
 
-@lru_cache(maxsize=16)
-def truth_of(distribution: datasets.Source, classes: str) -> Exact:
-    """One object for each choice, so that its outlines and quantiles are computed once."""
-    return datasets.distribution(distribution, classes)
-
-
-@lru_cache(maxsize=8)
-def reference_of(distribution: datasets.Source, classes: str) -> metrics.Reference:
-    """What samples are measured against."""
-    every = datasets.all_classes(distribution)
-    return metrics.Reference(truth_of(distribution, classes), whole=truth_of(distribution, every), n=1 << 18)
-
-
 def models_of(state: State) -> Models:
     """The models of a state.
 
@@ -110,7 +98,7 @@ def models_of(state: State) -> Models:
 
     def model(choice: Any, classes: str) -> ScoreModel:
         if choice.exact:
-            return truth_of(state.distribution, classes)
+            return datasets.distribution(state.distribution, classes)
         return network(state.distribution, choice.family, ModelName(classes, choice.width, choice.steps))
 
     main = model(state.main, state.classes)
@@ -122,7 +110,7 @@ def models_of(state: State) -> Models:
     # Always a curve, so that bending it compiles nothing.
     weight = WeightCurve(KNOTS, state.weight_curve or (state.weight,) * len(KNOTS))
     guided = guide(state.method, main, *guides, weight=weight, interval=state.interval, share=state.share)
-    return Models(truth_of(state.distribution, state.classes), main, tuple(guides), guided)
+    return Models(datasets.distribution(state.distribution, state.classes), main, tuple(guides), guided)
 
 
 def kept(maxsize: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -165,7 +153,7 @@ def _sample(state: State, quality: Quality) -> Trajectory:
 
 @lru_cache(maxsize=12)
 def _start(distribution: datasets.Source, classes: str, seed: int, n: int) -> jax.Array:
-    return truth_of(distribution, classes).sample(seed, n, SIGMA_MAX)
+    return datasets.distribution(distribution, classes).sample(seed, n, SIGMA_MAX)
 
 
 def compile_ahead(state: State) -> Iterator[None]:
@@ -205,13 +193,8 @@ def outliers(state: State, quality: Quality) -> np.ndarray:
 
 @kept(maxsize=12)
 def _outliers(state: State, quality: Quality) -> np.ndarray:
-    log_density = truth_of(state.distribution, state.classes).log_density(_trajectory(state, quality).samples)
-    return np.asarray(log_density) < _outlier_level(state.distribution, state.classes)
-
-
-@lru_cache(maxsize=8)
-def _outlier_level(distribution: datasets.Source, classes: str) -> float:
-    return reference_of(distribution, classes).quantile(0.001)
+    reference = reference_of(state.distribution, state.classes)
+    return metrics.outliers(metrics.Scored(_trajectory(state, quality).samples, reference), 0.001)
 
 
 def unguided(state: State) -> State:

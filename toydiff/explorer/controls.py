@@ -10,7 +10,6 @@ from toydiff import datasets
 from toydiff.checks import parse_number
 from toydiff.explorer.families import BUNDLED, available, families
 from toydiff.explorer.state import (
-    KNOTS,
     LAYERS,
     ModelChoice,
     State,
@@ -21,7 +20,7 @@ from toydiff.explorer.state import (
 )
 from toydiff.explorer.weight import WeightEditor
 from toydiff.guidance import METHODS
-from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
+from toydiff.schedules import KNOTS, SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
 from toydiff.score_model import LARGEST_SIGMA
 from toydiff.strokes import Drawing
 

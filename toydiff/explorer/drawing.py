@@ -26,7 +26,6 @@ from toydiff.explorer.compute import (
     sigma_of,
     step_in,
     trajectory,
-    truth_of,
     unguided,
 )
 from toydiff.explorer.families import BUNDLED
@@ -107,7 +106,7 @@ def draw_background(ax: Axes, state: State, quality: Quality) -> None:
 def outlined(distribution: datasets.Source, classes: str) -> list[tuple[Exact, plotting.Hue]]:
     """What the outlines are of, with its colours, from back to front: each other class, and those that are sampled."""
     rest = [c for c in datasets.all_classes(distribution) if c not in classes]
-    return [(truth_of(distribution, c), hue) for c, hue in [*((c, OTHER) for c in rest), (classes, CLASS)]]
+    return [(datasets.distribution(distribution, c), hue) for c, hue in [*((c, OTHER) for c in rest), (classes, CLASS)]]
 
 
 def draw_foreground(ax: Axes, state: State, quality: Quality, now: np.ndarray | None = None) -> list[Artist]:
@@ -185,7 +184,7 @@ def _draw_probe(ax: Axes, state: State) -> list[Artist]:
 @lru_cache(maxsize=32)
 def _arrow_points(distribution: datasets.Source, classes: str, view: plotting.View, sigma: float) -> np.ndarray:
     """Points of the data at this noise level, spread over the view; one fixed number for one compilation."""
-    draws = np.asarray(truth_of(distribution, classes).sample(0, 1 << 14, sigma))
+    draws = np.asarray(datasets.distribution(distribution, classes).sample(0, 1 << 14, sigma))
     points = plotting.thin_points(draws[view.contains(draws)][:1500], view.half_width / 9)[:128]
     return np.concatenate([points, np.full((128 - len(points), 2), 1e6)])
 

@@ -24,8 +24,8 @@ def file_bytes(scene: Scene, scenes: Mapping[str, Scene]) -> bytes:
     values = {
         "toydiff": "laboratory",
         "format": FORMAT,
-        "scene": json.loads(scene.to_json()),
-        "scenes": {name: json.loads(view.to_json()) for name, view in views.items()},
+        "scene": scene.to_json(),
+        "scenes": {name: view.to_json() for name, view in views.items()},
         "networks": [_network_values(*key) for key in _own_networks([scene, *views.values()])],
     }
     return json.dumps(values).encode()
@@ -65,7 +65,7 @@ def open_file(content: bytes) -> tuple[Scene, dict[str, Scene]]:
     except (ValueError, RecursionError):
         raise InputError("the file is not JSON; open one that the explorer saved") from None
     if not isinstance(values, dict) or "toydiff" not in values:
-        return Scene.from_values(values), {}
+        return Scene.from_json(values), {}
     if values["toydiff"] != "laboratory":
         raise InputError(f"the file is a {shown(values['toydiff'])}; a laboratory is wanted")
     if values.get("format") != FORMAT:
@@ -108,4 +108,4 @@ def _renamed(values: Any, renamed: Mapping[str, str]) -> Scene:
         for model in (panel.get("main"), panel.get("guide")) if isinstance(panel, dict) else []:
             if isinstance(model, dict) and isinstance(model.get("family"), str) and model["family"] in renamed:
                 model["family"] = renamed[model["family"]]
-    return Scene.from_values(values)
+    return Scene.from_json(values)

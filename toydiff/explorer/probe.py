@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from toydiff.explorer.compute import Models, kept, models_of, sigma_of
-from toydiff.explorer.state import KNOTS, State
+from toydiff.explorer.state import State
 from toydiff.guidance import ALL_SIGMAS, WeightCurve, best_weight, guide
 from toydiff.sampling import sample
-from toydiff.schedules import SIGMA_MIN, normal_schedule
+from toydiff.schedules import KNOTS, SIGMA_MIN, normal_schedule
 from toydiff.score_model import ScoreModel
 
 PATH_STEPS = 16

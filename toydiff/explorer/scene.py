@@ -1,6 +1,5 @@
 """What stands on the explorer's screen: one to four panels from the same noise, a title and a question."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -9,7 +8,7 @@ from typing import Any
 
 from toydiff.checks import InputError, choice, count, shown
 from toydiff.explorer.help import HIDEABLE
-from toydiff.explorer.state import PRESETS, State, with_classes
+from toydiff.explorer.state import PRESETS, State, json_values, with_classes
 
 MOST_PANELS = 4
 LINKED = ("distribution", "classes", "seed", "points", "step", "layers", "view", "probe")
@@ -89,36 +88,28 @@ class Scene:
         panels = (*self.panels[:index], *self.panels[index + 1 :])
         return replace(self, panels=panels, active=min(active, len(panels) - 1))
 
-    def to_json(self) -> str:
-        """The scene as JSON text."""
+    def to_json(self) -> dict[str, Any]:
+        """The scene as JSON values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return json.dumps(values | {"panels": [json.loads(state.to_json()) for state in self.panels]})
+        return values | {"panels": [state.to_json() for state in self.panels]}
 
     @classmethod
-    def from_json(cls, text: str) -> "Scene":
-        """The scene that `to_json` wrote, or one picture of a state that `State.to_json` wrote.
+    def from_json(cls, values: Any) -> "Scene":
+        """The scene that `to_json` gave, one picture of a state that `State.to_json` gave, or the JSON text of either.
 
         Raises:
             InputError: it is neither, or a field is unknown or out of range.
         """
-        try:
-            values = json.loads(text)
-        except (TypeError, ValueError, RecursionError):
-            raise InputError("the state is not JSON; paste what the explorer copied") from None
-        return cls.from_values(values)
-
-    @classmethod
-    def from_values(cls, values: Any) -> "Scene":
-        """The scene from what `json.loads` gives for its text; errors as for `from_json`."""
+        values = json_values(values)
         if not isinstance(values, dict) or "panels" not in values:
-            return cls((State.from_json(json.dumps(values)),))
+            return cls((State.from_json(values),))
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(f"unknown field {shown(unknown[0])} of the scene; there are {', '.join(sorted(known))}")
         if not isinstance(values["panels"], list):
             raise InputError(f"panels is {shown(values['panels'])}; it must be a list of states")
-        panels = tuple(State.from_json(json.dumps(state)) for state in values["panels"])
+        panels = tuple(State.from_json(state) for state in values["panels"])
         return cls(**values | {"panels": panels})
 
 

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
-
 from toydiff import datasets
 from toydiff.checks import InputError, choice, count, number, shown
 from toydiff.explorer.families import BUNDLED, available, families, networks
 from toydiff.guidance import MAX_WEIGHT, METHODS
 from toydiff.plotting import FULL_VIEW, ZOOM_VIEW, View
-from toydiff.schedules import SIGMA_MAX, SIGMA_MIN, STEPS
+from toydiff.schedules import KNOTS, STEPS
 from toydiff.score_model import LARGEST_SIGMA
 from toydiff.zoo import classifier_name, default_guides, default_main, is_network
 
@@ -38,8 +36,6 @@ LAYERS: dict[str, str] = {
 GUIDE_SIZE = 16, 1 / 16
 """Width, and part of the main model's steps, of a guide on a drawing: of five that were tried, the one that left the
 fewest outliers on each of the three that are bundled."""
-KNOTS = tuple(np.geomspace(SIGMA_MIN, SIGMA_MAX, 13).tolist())
-"""The noise levels between which a weight that is drawn is linear in ln sigma."""
 
 
 @dataclass(frozen=True)
@@ -140,24 +136,21 @@ class State:
         only = self.method == "classifier" and classifier_name(self.distribution, self.classes) == exact
         return only or self.guide.exact
 
-    def to_json(self) -> str:
-        """The state as JSON text."""
+    def to_json(self) -> dict[str, Any]:
+        """The state as JSON values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        models = {name: vars(values[name]) for name in ("main", "guide")}
+        models = {name: dict(vars(values[name])) for name in ("main", "guide")}
         source = datasets.source_to_json(self.distribution)
-        return json.dumps(values | models | {"view": self.view._asdict(), "distribution": source})
+        return values | models | {"view": self.view._asdict(), "distribution": source}
 
     @classmethod
-    def from_json(cls, text: str) -> "State":
-        """The state that `to_json` wrote; fields that are left out have their defaults.
+    def from_json(cls, values: Any) -> "State":
+        """The state that `to_json` gave, or the JSON text of it; fields that are left out have their defaults.
 
         Raises:
             InputError: it is no JSON object, or a field is unknown or out of range.
         """
-        try:
-            values = json.loads(text)
-        except (TypeError, ValueError, RecursionError):
-            raise InputError("the state is not JSON; paste what the explorer copied") from None
+        values = json_values(values)
         values = _known("state", values, {field.name for field in fields(cls)})
         for name in ("main", "guide"):
             if name in values:
@@ -168,6 +161,20 @@ class State:
             view = _known("view", values["view"], set(View._fields))
             values["view"] = FULL_VIEW._replace(**view)
         return cls(**values)
+
+
+def json_values(values: Any) -> Any:
+    """JSON values as they are, and those of a JSON text.
+
+    Raises:
+        InputError: it is a text that is not JSON.
+    """
+    if not isinstance(values, str | bytes):
+        return values
+    try:
+        return json.loads(values)
+    except (ValueError, RecursionError):
+        raise InputError("the state is not JSON; paste what the explorer copied") from None
 
 
 def _known(name: str, values: Any, names: set[str]) -> dict[str, Any]:

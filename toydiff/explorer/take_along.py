@@ -1,6 +1,7 @@
 """The explorer's last tab: the scene, the picture and the code to take along, and a lecture to prepare."""
 
 import atexit
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -81,7 +82,7 @@ class TakeAlong(w.VBox):
                 getattr(self, name).value = getattr(scene, name)
 
     def _put_state(self) -> None:
-        self.text.value = self.explorer.scene.to_json()
+        self.text.value = json.dumps(self.explorer.scene.to_json())
 
     def _put_python(self) -> None:
         self.text.value = drawing.python_code(*self.explorer.scene.panels)

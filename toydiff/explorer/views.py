@@ -51,16 +51,6 @@ def probe_table(seen: Sequence[Probe | None], active: int) -> str:
     return f"<table class='toydiff-table toydiff-probe-table'>{head}{rows}{foot}</table>"
 
 
-SHORT_TITLES = {
-    "outlier_rate_0.001": "outliers",
-    "branch_coverage": "branches kept",
-    "median_log_density": "median log p",
-    "sliced_wasserstein": "sliced W1",
-    "class_leakage": "other class",
-}
-"""Where a table has several columns."""
-
-
 def numbers_table(scene: Scene, scores: Sequence[dict[str, compute.Number]]) -> str:
     """The numbers of each panel, beside those of exact samples."""
     several = len(scores) > 1
@@ -68,7 +58,7 @@ def numbers_table(scene: Scene, scores: Sequence[dict[str, compute.Number]]) -> 
     for name, (_, exact) in scores[0].items():
         form = ".1%" if METRICS[name].share else ".3f"
         cells = "".join(f"<td><b>{panel[name].value:{form}}</b></td>" for panel in scores)
-        title = SHORT_TITLES[name] if several else METRICS[name].title
+        title = METRICS[name].column if several else METRICS[name].title
         rows += f"<tr><td>{title}</td>{cells}<td>{exact:{form}}</td></tr>"
     names = [str(i + 1) for i in range(len(scores))] if several else ["here"]
     heads = "".join(f"<th>{name}</th>" for name in [*names, "exact"])

@@ -7,9 +7,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from toydiff.schedules import SIGMA_MAX, SIGMA_MIN
+from toydiff.schedules import KNOTS, SIGMA_MAX
 
-SIGMAS = tuple(SIGMA_MIN * (SIGMA_MAX / SIGMA_MIN) ** (i / 12) for i in range(13))
 TOPS = (8.0, 16.0, 32.0, 64.0, 100.0)
 
 
@@ -25,9 +24,9 @@ class WeightEditor(anywidget.AnyWidget):
 
     _esm = Path(__file__).parent / "weight.js"
     _css = Path(__file__).parent / "explorer.css"
-    sigmas = traitlets.List(list(SIGMAS)).tag(sync=True)
+    sigmas = traitlets.List(list(KNOTS)).tag(sync=True)
     """Noise levels of the knots, ascending; the axis goes from the first to the last."""
-    weights = traitlets.List([1.0] * len(SIGMAS)).tag(sync=True)
+    weights = traitlets.List([1.0] * len(KNOTS)).tag(sync=True)
     """At the knots; what is no number is not drawn."""
     interval = traitlets.List([0.0, SIGMA_MAX]).tag(sync=True)
     """[lo, hi]: outside lo < sigma <= hi the weight is 1."""

@@ -15,7 +15,6 @@ from toydiff import plotting
 from toydiff.checks import InputError, count, shown
 from toydiff.explorer.drawing import COLOURS, RESCUED, outlined
 from toydiff.explorer.state import State, whole_view
-from toydiff.explorer.views import SHORT_TITLES
 from toydiff.guidance import METHODS
 from toydiff.metrics import METRICS
 from toydiff.plotting import View
@@ -131,7 +130,7 @@ def _manifest(state: State, runs: Sequence[Run], samples: int) -> dict[str, Any]
         "quanta": quanta(schedule[list(LEVELS)]).tolist(),
         "points": runs[0].path.shape[2],
         "metrics": [
-            {"title": SHORT_TITLES[name], "meaning": METRICS[name].title, "percent": METRICS[name].share}
+            {"title": METRICS[name].column, "meaning": METRICS[name].title, "percent": METRICS[name].share}
             | {"exact": _short(number.exact)}
             for name, number in first.items()
         ],
