@@ -13,9 +13,9 @@ from toydiff.explorer.compute import QUICK, Quality
 from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, with_classes, zoom
 from toydiff.guidance import WeightCurve
+from toydiff.names import is_network
 from toydiff.plotting import FULL_VIEW, View
 from toydiff.schedules import KNOTS
-from toydiff.zoo import is_network
 
 SMALL = Quality(300, 120, "adams2", tuple(normal_schedule(6)))
 

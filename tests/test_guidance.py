@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import toydiff
-from toydiff import METHODS, InputError, Ratio, guidance, guide
+from toydiff import METHODS, InputError, Ratio, guide
 from toydiff.guidance import Method, WeightCurve
 
 
@@ -206,7 +206,7 @@ def test_an_added_method_is_found_everywhere(keep_rows, few_draws, monkeypatch, 
     from toydiff import cli, paper_figures
 
     def half_truncation(main, guides, weight, share):
-        return (guidance.Flat(),), ((weight + 1) / 2,)
+        return (toydiff.Flat(),), ((weight + 1) / 2,)
 
     keep_rows(METHODS, "unguided", "cfg")
     monkeypatch.setitem(METHODS, "half", Method(half_truncation, "Half truncation", "Half", (), 1.2))
@@ -228,9 +228,9 @@ def test_an_added_method_is_found_everywhere(keep_rows, few_draws, monkeypatch, 
 def test_a_rule_gives_a_weight_for_each_model(tree, monkeypatch):
     """A weight of its own may be one number, whatever the knots of the curve."""
     curve = toydiff.WeightCurve((0.1, 1.0), (1.0, 3.0))
-    monkeypatch.setitem(METHODS, "fixed", Method(lambda *_: ((guidance.Flat(),), (2.0,)), "Fixed", "Fixed"))
+    monkeypatch.setitem(METHODS, "fixed", Method(lambda *_: ((toydiff.Flat(),), (2.0,)), "Fixed", "Fixed"))
     x = tree.sample(0, 8, 0.1)
     np.testing.assert_allclose(guide("fixed", tree, weight=curve).score(x, 0.1), 2 * tree.score(x, 0.1), rtol=1e-4)
-    monkeypatch.setitem(METHODS, "short", Method(lambda *_: ((guidance.Flat(),), ()), "Short", "Short"))
+    monkeypatch.setitem(METHODS, "short", Method(lambda *_: ((toydiff.Flat(),), ()), "Short", "Short"))
     with pytest.raises(InputError, match="rule of method 'short' gives 1 models and 0 weights"):
         guide("short", tree, weight=curve)

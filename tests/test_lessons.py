@@ -18,7 +18,8 @@ from toydiff.explorer.compute import Quality
 from toydiff.explorer.controls import Controls
 from toydiff.explorer.server import LESSONS, NOTEBOOK, notebook_folder, serve
 from toydiff.explorer.state import State
-from toydiff.guidance import METHODS, Flat, Method
+from toydiff.guidance import METHODS, Method
+from toydiff.ratio import Flat
 from toydiff.schedules import normal_schedule
 
 ANSWERS = {

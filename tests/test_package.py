@@ -44,9 +44,11 @@ def test_import_starts_no_backend_and_help_imports_no_jax():
 def test_modules_import_only_from_files_above_them():
     """The order of the house: data flows one way."""
     text = """
-        version checks compiled progress hosts storage draws devices score_model mixture strokes datasets network
+        version checks compiled progress hosts storage draws devices score_model mixture strokes ratio
+        tree classics datasets network
         adam denoiser perturbed guidance schedules solvers sampling likelihood
-        ema recipe score_matching training model_file training_run classifier zoo
+        ema recipe score_matching training model_file training_run classifier
+        names bundles zoo named
         distances scored metrics model_metrics score_table setting sweep_table sweep_files sweep
         plotting film panels paper_figures gallery figures sweep_figure
         experiment comparison ablations degradations other_guides frontier report

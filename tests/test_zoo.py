@@ -8,10 +8,10 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import toydiff
-from toydiff import InputError, load_model, load_weights, open_model, zoo
+from toydiff import InputError, bundles, load_model, load_weights, named, names, open_model, zoo
+from toydiff.names import ModelName
 from toydiff.storage import FORMAT, read_header, replacing
 from toydiff.training import init_state
-from toydiff.zoo import ModelName
 
 DRAWINGS = ("spirals", "letters", "rings")
 WIDTHS, STEPS = (8, 16, 32, 64, 128), (128, 256, 512, 1024, 2048, 4096)
@@ -62,17 +62,17 @@ def test_other_seeds_and_lengths_are_bundled(name):
     assert (model.classes, model.architecture) == (usual.classes, usual.architecture)
     ours, theirs = (np.ravel(m.params["layers"][2]["weight"]) for m in (model, usual))
     assert (np.corrcoef(ours, theirs)[0, 1] > 0.9) == ("ema" in name)
-    plain, folder = ModelName(classes, width, steps), zoo.WEIGHTS / "fractal_tree"
-    recorded = read_header(zoo._file(plain, folder), "model")["validation_loss"]
+    plain, folder = ModelName(classes, width, steps), names.WEIGHTS / "fractal_tree"
+    recorded = read_header(names.weights_file(plain, folder), "model")["validation_loss"]
     assert toydiff.validation_loss(model, n=8192).overall < 1.3 * recorded
-    file = zoo._file(plain._replace(seed=seed), folder, averages="ema" in name)
+    file = names.weights_file(plain._replace(seed=seed), folder, averages="ema" in name)
     header = read_header(file, "set of averages" if "ema" in name else "model")
     assert (header["width"], header["step"], header["seed"]) == (width, steps, seed)
-    assert (toydiff.Recipe.from_json(header["recipe"]), steps) in zoo.BUNDLES["fractal_tree"].further
+    assert (toydiff.Recipe.from_json(header["recipe"]), steps) in bundles.BUNDLES["fractal_tree"].further
 
 
 def test_every_further_row_is_tried():
-    assert len(zoo.BUNDLES["fractal_tree"].further) == len(FURTHER)
+    assert len(bundles.BUNDLES["fractal_tree"].further) == len(FURTHER)
 
 
 @pytest.mark.parametrize(("width", "steps"), [(64, 4096), (32, 512)])
@@ -80,7 +80,7 @@ def test_the_averages_are_of_the_bundled_networks(width, steps):
     """The length 0.010 comes out of them as it is bundled, five times nearer than 0.02 is."""
     usual = load_model("A", width, steps)
     assert load_model("A", width, steps, ema=0.010) is usual
-    path = zoo._file(ModelName("A", width, steps), zoo.WEIGHTS / "fractal_tree", averages=True)
+    path = names.weights_file(ModelName("A", width, steps), names.WEIGHTS / "fractal_tree", averages=True)
     start = init_state(toydiff.Recipe(widths=(width,))).params[0]
 
     def distance(params):
@@ -97,11 +97,11 @@ def test_every_drawing_has_its_models(name):
     promised = {ModelName(c, w, s) for c in ("A", "AB") for w in (16, 32, 64) for s in (128, 512, 2048)}
     assert set(toydiff.list_models(name)) == promised
     for model in promised:
-        with safe_open(zoo._file(model, zoo.WEIGHTS / name), "numpy") as file:
+        with safe_open(names.weights_file(model, names.WEIGHTS / name), "numpy") as file:
             recipe = json.loads(file.metadata()["toydiff"])["recipe"]
-        assert toydiff.Recipe.from_json(recipe) in zoo.BUNDLES[name].recipes
-    assert zoo.default_main(name) == "A/64/2048"
-    assert zoo.default_guides("mix", name) == ("AB/16/128", "A/16/128")
+        assert toydiff.Recipe.from_json(recipe) in bundles.BUNDLES[name].recipes
+    assert bundles.default_main(name) == "A/64/2048"
+    assert named.default_guides("mix", name) == ("AB/16/128", "A/16/128")
 
 
 @pytest.mark.slow
@@ -120,16 +120,16 @@ def test_on_drawings_autoguidance_removes_outliers(name):
 
 
 def test_bundled_weights_are_a_few_megabytes():
-    assert sum(path.stat().st_size for path in zoo.WEIGHTS.rglob("*")) < 8e6
+    assert sum(path.stat().st_size for path in names.WEIGHTS.rglob("*")) < 8e6
 
 
 def test_headers_say_how_each_was_made():
     for name in toydiff.list_models():
-        path = zoo._file(name, zoo.WEIGHTS / "fractal_tree")
+        path = names.weights_file(name, names.WEIGHTS / "fractal_tree")
         with safe_open(path, "numpy") as file:
             header = json.loads(file.metadata()["toydiff"])
         recipe = toydiff.Recipe.from_json(header["recipe"])
-        assert recipe in zoo.BUNDLES["fractal_tree"].recipes
+        assert recipe in bundles.BUNDLES["fractal_tree"].recipes
         assert (header["width"], header["step"], header["seed"]) == (name.width, name.steps, 0)
         assert 0 < header["validation_loss"] < 0.2
         assert header["format"] == FORMAT
@@ -145,7 +145,7 @@ def test_validation_loss_of_the_papers_models(name, limit):
 
 @pytest.mark.parametrize("distribution", ["fractal_tree", *DRAWINGS])
 def test_the_recorded_loss_is_the_models(distribution):
-    path = zoo._file(ModelName("A", 32, 512), zoo.WEIGHTS / distribution)
+    path = names.weights_file(ModelName("A", 32, 512), names.WEIGHTS / distribution)
     with safe_open(path, "numpy") as file:
         recorded = json.loads(file.metadata()["toydiff"])["validation_loss"]
     loss = toydiff.validation_loss(load_model("A", 32, 512, distribution=distribution), seed=99, n=16_384)
@@ -315,9 +315,9 @@ def test_train_zoo_writes_every_recipe(few_draws, monkeypatch, tmp_path):
     )
     averaged = toydiff.Recipe(widths=(4,), batch=64, seed=5, averages=(0.02, 0.1))
     further = (averaged, 2), (toydiff.Recipe(widths=(4,), seed=6), 3)  # the second is left out: its step comes too late
-    bundle = zoo.Bundle(recipes, (1, 2), "A/8/2", "4/1", further, classifier=3)
+    bundle = bundles.Bundle(recipes, (1, 2), "A/8/2", "4/1", further, classifier=3)
     monkeypatch.setattr(zoo, "BUNDLES", {"fractal_tree": bundle, "letters": bundle})
-    files = zoo.train_zoo(tmp_path, only=["fractal_tree"], steps=2, progress=False)
+    files = bundles.train_zoo(tmp_path, only=["fractal_tree"], steps=2, progress=False)
     names = ["A-4-1", "A-4-2", "A-8-1", "A-8-2", "AB-4-1-labelled", "AB-4-2-labelled", "classifier/AB"]
     names.append("seed5/averages/A-4-2")
     place = tmp_path / "fractal_tree"
@@ -330,10 +330,10 @@ def test_train_zoo_writes_every_recipe(few_draws, monkeypatch, tmp_path):
     with pytest.raises(InputError, match="there are A/4/2/seed5/emaLENGTH, A/4/3/seed6"):
         load_model("A", 4, 2, seed=5)
     assert ModelName("AB", 4, 1, True) in zoo.list_models()
-    assert zoo.default_main() == "A/8/2"
-    assert zoo.default_guides("mix") == ("AB/4/1", "A/4/1")
+    assert bundles.default_main() == "A/8/2"
+    assert named.default_guides("mix") == ("AB/4/1", "A/4/1")
     with pytest.raises(InputError, match="unknown bundled distribution 'oak'; there are fractal_tree, letters"):
-        zoo.train_zoo(tmp_path, only=["oak"])
+        bundles.train_zoo(tmp_path, only=["oak"])
     zoo._load_bundled.cache_clear()
     zoo.list_models.cache_clear()
 
@@ -360,8 +360,8 @@ def test_default_guides_must_fit_the_main_model():
 
 def test_each_method_has_the_guides_that_its_row_names():
     for method, row in toydiff.METHODS.items():
-        assert zoo.default_guides(method) == row.guides
-    assert zoo.default_guides("sharpened", "letters") == ("A/16/128",)
-    assert zoo.default_guides("classifier", "letters") == ("exact-classifier/A",)
+        assert named.default_guides(method) == row.guides
+    assert named.default_guides("sharpened", "letters") == ("A/16/128",)
+    assert named.default_guides("classifier", "letters") == ("exact-classifier/A",)
     sharpened = toydiff.guided_model("sharpened").guides[0]
     assert sharpened is load_model("A", 64, 1024)

@@ -13,27 +13,22 @@ from toydiff.version import __version__ as __version__
 if TYPE_CHECKING:
     from toydiff.animation import animate
     from toydiff.checks import InputError
+    from toydiff.classics import grid_of_gaussians, three_gaussians
     from toydiff.classifier import exact_classifier, train_classifier
-    from toydiff.datasets import (
-        DISTRIBUTIONS,
-        fractal_tree,
-        grid_of_gaussians,
-        letters,
-        rings,
-        spirals,
-        three_gaussians,
-    )
+    from toydiff.datasets import DISTRIBUTIONS, letters, rings, spirals
     from toydiff.denoiser import Denoiser
     from toydiff.ema import STORED_LENGTHS
     from toydiff.explorer.app import explore
     from toydiff.figures import FIGURES, draw_figures
-    from toydiff.guidance import METHODS, Flat, Guided, Ratio, WeightCurve, guide
+    from toydiff.guidance import METHODS, Guided, WeightCurve, guide
     from toydiff.likelihood import divergences, log_likelihood, sample_with_log_density
     from toydiff.metrics import METRICS, evaluate
     from toydiff.mixture import GaussianMixture
     from toydiff.model_file import load_averages, load_weights, save_averages, save_model
     from toydiff.model_metrics import MODEL_METRICS, evaluate_model
+    from toydiff.named import guided_model
     from toydiff.perturbed import perturb
+    from toydiff.ratio import Flat, Ratio
     from toydiff.recipe import Recipe
     from toydiff.sampling import Trajectory, sample, sample_chunks
     from toydiff.schedules import adams_schedule, noise_schedule, normal_schedule
@@ -46,27 +41,21 @@ if TYPE_CHECKING:
     from toydiff.sweep_figure import draw_sweep
     from toydiff.sweep_table import Sweep, load_sweep
     from toydiff.training import Training, train
+    from toydiff.tree import fractal_tree
     from toydiff.webpage.page import export_html
-    from toydiff.zoo import guided_model, list_models, load_model, open_model
+    from toydiff.zoo import list_models, load_model, open_model
 
 # Loaded when first asked for: `toydiff --help` need not wait for JAX.
 _HOME = {
     "animation": ("animate",),
     "checks": ("InputError",),
-    "datasets": (
-        "DISTRIBUTIONS",
-        "fractal_tree",
-        "grid_of_gaussians",
-        "letters",
-        "rings",
-        "spirals",
-        "three_gaussians",
-    ),
+    "classics": ("grid_of_gaussians", "three_gaussians"),
+    "datasets": ("DISTRIBUTIONS", "letters", "rings", "spirals"),
     "denoiser": ("Denoiser",),
     "ema": ("STORED_LENGTHS",),
     "explorer.app": ("explore",),
     "figures": ("FIGURES", "draw_figures"),
-    "guidance": ("METHODS", "Flat", "Guided", "Ratio", "WeightCurve", "guide"),
+    "guidance": ("METHODS", "Guided", "WeightCurve", "guide"),
     "classifier": ("exact_classifier", "train_classifier"),
     "likelihood": ("divergences", "log_likelihood", "sample_with_log_density"),
     "metrics": ("METRICS", "evaluate"),
@@ -87,10 +76,13 @@ _HOME = {
     "sweep_table": ("Sweep", "load_sweep"),
     "training": ("Training", "train"),
     "webpage.page": ("export_html",),
-    "zoo": ("guided_model", "list_models", "load_model", "open_model"),
+    "named": ("guided_model",),
+    "ratio": ("Flat", "Ratio"),
+    "tree": ("fractal_tree",),
+    "zoo": ("list_models", "load_model", "open_model"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_SUBMODULES = {*_HOME, "hosts", "plotting"}
+_SUBMODULES = {*_HOME, "bundles", "hosts", "names", "plotting"}
 
 __all__ = ["__version__", *_MODULE_OF]
 

@@ -23,11 +23,11 @@ from toydiff.experiment import (
 )
 from toydiff.guidance import Guided
 from toydiff.metrics import COVERAGE, OUTLIERS, USUAL, WASSERSTEIN
+from toydiff.named import guided_model
 from toydiff.panels import COLOURS, STYLE, WIDTH
 from toydiff.sweep import run_sweep
 from toydiff.sweep_figure import axis_label
 from toydiff.sweep_table import Sweep, pivot
-from toydiff.zoo import guided_model
 
 WEIGHTS = (1.0, 1.5, 2.0, 3.0, 4.0)
 SEEDS = (0, 1)

@@ -19,15 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from toydiff.adam import STEPS_PER_CALL
+from toydiff.bundles import BUNDLES
 from toydiff.checks import choice
 from toydiff.compiled import keep_compiled
-from toydiff.datasets import fractal_tree
 from toydiff.denoiser import Denoiser
 from toydiff.devices import cores
 from toydiff.draws import as_key
 from toydiff.explorer import compute
 from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import State
+from toydiff.named import guided_model
 from toydiff.network import Architecture
 from toydiff.progress import progress_bar
 from toydiff.recipe import Recipe
@@ -35,8 +36,9 @@ from toydiff.sampling import sample
 from toydiff.schedules import adams_schedule
 from toydiff.score_matching import draw_sigma
 from toydiff.training import init_state, run_steps
+from toydiff.tree import fractal_tree
 from toydiff.version import __version__
-from toydiff.zoo import BUNDLES, guided_model, load_model
+from toydiff.zoo import load_model
 
 SAMPLES = 16_384
 WITHIN = 2.0

@@ -14,9 +14,9 @@ from toydiff import datasets
 from toydiff.adam import STEPS_PER_CALL, Adam, many_steps
 from toydiff.checks import InputError, choice, count
 from toydiff.draws import Seed, as_key
-from toydiff.guidance import Ratio
 from toydiff.network import Params, Trunk, normalize_rows, scale_point
 from toydiff.progress import progress_bar
+from toydiff.ratio import Ratio
 from toydiff.score_matching import draw_sigma
 from toydiff.score_model import DensityModel, Exact
 from toydiff.storage import PathLike, read_arrays, read_header, write_arrays

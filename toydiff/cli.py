@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def _train(parser: Parser, arguments: Sequence[str]) -> int:
-    from toydiff import datasets, ema, training_run, zoo
+    from toydiff import bundles, datasets, ema, training_run
     from toydiff.checks import InputError
     from toydiff.recipe import Recipe
 
@@ -42,7 +42,7 @@ def _train(parser: Parser, arguments: Sequence[str]) -> int:
         if given_options(parser, options) - {"zoo", "only", "out", "quiet"}:
             raise InputError("--zoo trains the bundled recipes: it takes --only, --out and --quiet only")
         began = time.monotonic()
-        files = zoo.train_zoo(options.out, only=options.only or tuple(zoo.BUNDLES), progress=not options.quiet)
+        files = bundles.train_zoo(options.out, only=options.only or tuple(bundles.BUNDLES), progress=not options.quiet)
         each = (time.monotonic() - began) / len(files)
         print(f"wrote {len(files)} networks to {options.out}, {each:.1f} s for each")
         return 0
@@ -78,13 +78,13 @@ def _train(parser: Parser, arguments: Sequence[str]) -> int:
 
 def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.ndarray"], dict[str, Any]]:
     """The model, its samples [n, 2] in chunks and the recipe that gives them again."""
-    from toydiff import checks, datasets, guidance, sample_file, sampling, zoo
+    from toydiff import bundles, checks, datasets, guidance, named, sample_file, sampling
 
     distribution = datasets.open_distribution(options.distribution)
-    main = zoo.default_main(distribution) if options.main is None else options.main
+    main = bundles.default_main(distribution) if options.main is None else options.main
     method = guidance.METHODS[checks.choice("method", options.method, guidance.METHODS)]
     lo, hi = options.interval or guidance.ALL_SIGMAS
-    model = zoo.guided_model(
+    model = named.guided_model(
         options.method,
         options.weight,
         main=main,
@@ -114,7 +114,7 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
         # What a file was trained on counts, whatever --distribution says.
         "distribution": datasets.source_to_json(getattr(model.main, "distribution", distribution)),
         "main": main,
-        "guides": options.guide or list(zoo.default_guides(options.method, distribution)),
+        "guides": options.guide or list(named.default_guides(options.method, distribution)),
         "interval": [lo, None if hi == float("inf") else hi],
     }
     return model, sample_file.attend(chunks, n), recipe | {"toydiff": __version__}
@@ -197,10 +197,10 @@ def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[s
 
 
 def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from toydiff import datasets, score_matching, zoo
+    from toydiff import bundles, datasets, named, score_matching, zoo
 
     distribution = datasets.open_distribution(options.distribution)
-    default = [zoo.default_main(distribution), *reversed(zoo.default_guides("mix", distribution))]
+    default = [bundles.default_main(distribution), *reversed(named.default_guides("mix", distribution))]
     names = options.model_loss or default
     losses = {name: score_matching.validation_loss(zoo.open_model(name, distribution)) for name in names}
     lines = [f"score-matching loss on 65,536 fresh draws{'':10}{'overall':>14}  by noise level, low to high"]

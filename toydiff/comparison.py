@@ -14,7 +14,8 @@ from toydiff.experiment import (
 )
 from toydiff.metrics import COVERAGE, METRICS, OUTLIERS, WASSERSTEIN
 from toydiff.model_metrics import MODEL_METRICS, evaluate_model
-from toydiff.zoo import guided_model, open_model
+from toydiff.named import guided_model
+from toydiff.zoo import open_model
 
 
 def methods() -> Section:

@@ -21,10 +21,11 @@ from toydiff.experiment import (
 )
 from toydiff.guidance import ALL_SIGMAS, Guided
 from toydiff.metrics import COVERAGE, METRICS, OUTLIERS, WASSERSTEIN, Scored
+from toydiff.named import guided_model
+from toydiff.names import ModelName
 from toydiff.panels import COLOURS, STYLE, WIDTH
 from toydiff.sampling import sample
 from toydiff.scored import reference_of
-from toydiff.zoo import ModelName, guided_model
 
 AIM = {OUTLIERS: 0.025, COVERAGE: 0.95, WASSERSTEIN: 0.01}
 LOW = (0.003, 0.04)

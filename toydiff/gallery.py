@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from toydiff import metrics, plotting
-from toydiff.guidance import ALL_SIGMAS, METHODS, Guided, Ratio, best_weight
+from toydiff.bundles import MAIN as MAIN_MODEL
+from toydiff.guidance import ALL_SIGMAS, METHODS, Guided, best_weight
+from toydiff.named import default_guides, guided_model
 from toydiff.panels import (
     COLOURS,
     NOISE_LEVELS,
@@ -26,12 +28,12 @@ from toydiff.panels import (
     write_below,
 )
 from toydiff.plotting import CLASS, FULL_VIEW, MAIN, OTHER, RATIO, ZOOM_VIEW
+from toydiff.ratio import Ratio
 from toydiff.sampling import sample
 from toydiff.schedules import SIGMA_MAX
 from toydiff.score_model import ScoreModel
 from toydiff.scored import reference_of
-from toydiff.zoo import MAIN as MAIN_MODEL
-from toydiff.zoo import default_guides, guided_model, open_model
+from toydiff.zoo import open_model
 
 GUIDED = ("cfg", "autoguidance")
 """The methods whose guides are looked at closely."""

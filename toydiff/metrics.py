@@ -11,12 +11,12 @@ from jax.typing import ArrayLike
 
 from toydiff import distances
 from toydiff.checks import InputError, check_finite
-from toydiff.datasets import TREE_DEPTHS
 from toydiff.distances import Estimate
 from toydiff.draws import Seed, as_key
 from toydiff.score_model import Exact, check_points
 from toydiff.scored import Reference as Reference  # noqa: PLC0414 - part of this module's face
 from toydiff.scored import Scored as Scored  # noqa: PLC0414
+from toydiff.tree import TREE_DEPTHS
 
 PerSample = Callable[[Scored], np.ndarray]
 """A value of each sample, [n]."""

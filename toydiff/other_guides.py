@@ -16,8 +16,9 @@ from toydiff.experiment import (
 )
 from toydiff.guidance import guide
 from toydiff.metrics import COVERAGE, OUTLIERS, WASSERSTEIN
+from toydiff.named import guided_model
 from toydiff.perturbed import perturb
-from toydiff.zoo import guided_model, open_model
+from toydiff.zoo import open_model
 
 
 def other_guides() -> Section:

@@ -8,16 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toydiff import datasets, metrics, plotting
+from toydiff import metrics, plotting
+from toydiff.bundles import MAIN as MAIN_MODEL
 from toydiff.checks import choice
-from toydiff.guidance import METHODS, Ratio, guide
+from toydiff.guidance import METHODS, guide
 from toydiff.likelihood import log_likelihood
+from toydiff.named import guided_model
 from toydiff.panels import NOISE_LEVELS, STYLE, draw_classes, draw_samples, method_title, new_figure, tree, write_below
 from toydiff.plotting import CLASS, FULL_VIEW, GUIDE, MAIN, OTHER, RATIO, THIRD, ZOOM_VIEW, Hue
+from toydiff.ratio import Ratio
 from toydiff.sampling import sample
 from toydiff.score_model import Exact, ScoreModel
-from toydiff.zoo import MAIN as MAIN_MODEL
-from toydiff.zoo import guided_model, open_model
+from toydiff.zoo import open_model
 
 SAMPLES = 16_384
 SIGMA_MID = 0.03
@@ -156,7 +158,7 @@ def fig9(seed: int = 0) -> Figure:
 @mpl.rc_context(STYLE)
 def implied(seed: int = 0) -> Figure:
     """Guidance does not sample p_w: the implied density above, the one that the ODE produces below."""
-    three = (datasets.three_gaussians(classes) for classes in ("A", "ABC"))
+    three = (datasets.distribution("three_gaussians", classes) for classes in ("A", "ABC"))
     columns: list[tuple[str, ScoreModel, plotting.View]] = [
         ("three Gaussians, CFG w = 4", guide("cfg", *three, weight=4.0), THREE_VIEW),
         ("tree, CFG w = 4", guided_model("cfg", 4.0), FULL_VIEW),
@@ -200,8 +202,11 @@ def three_gaussians(seed: int = 0) -> Figure:
 
 def _guided_classes(weight: float) -> dict[str, ScoreModel]:
     """Each class with its exact scores, guided away from all three."""
-    everything = datasets.three_gaussians("ABC")
-    return {name: guide("cfg", datasets.three_gaussians(name), everything, weight=weight) for name in CLASS_HUES}
+    everything = datasets.distribution("three_gaussians", "ABC")
+    return {
+        name: guide("cfg", datasets.distribution("three_gaussians", name), everything, weight=weight)
+        for name in CLASS_HUES
+    }
 
 
 def _draw_class_densities(ax: Axes, classes: dict[str, np.ndarray], peak: float) -> None:

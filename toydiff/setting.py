@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toydiff import datasets
+from toydiff.bundles import default_main
 from toydiff.checks import InputError, choice, count, number, parse_number, shown
 from toydiff.guidance import MAX_WEIGHT, METHODS, Guided
+from toydiff.named import default_guides, guided_model
+from toydiff.names import ModelName, is_network
 from toydiff.recipe import Recipe
 from toydiff.schedules import STEPS
 from toydiff.solvers import SOLVERS
-from toydiff.zoo import ModelName, default_guides, default_main, guided_model, is_network
 
 PAPER_EMA = Recipe().ema
 LONGEST_RANGE = 10_000

@@ -15,11 +15,12 @@ from toydiff.checks import InputError
 from toydiff.explorer.families import available, network
 from toydiff.explorer.state import State, guide_classes
 from toydiff.guidance import METHODS, Guided, Method, WeightCurve, guide
+from toydiff.names import ModelName
 from toydiff.sampling import Trajectory, sample
 from toydiff.schedules import KNOTS, SIGMA_MAX, SIGMA_MIN, STEPS, adams_schedule, noise_schedule, normal_schedule
 from toydiff.score_model import Exact, ScoreModel
 from toydiff.scored import reference_of
-from toydiff.zoo import ModelName, classifier_name, open_model
+from toydiff.zoo import classifier_name, open_model
 
 
 class Quality(NamedTuple):

@@ -31,8 +31,9 @@ from toydiff.explorer.compute import (
 from toydiff.explorer.families import BUNDLED
 from toydiff.explorer.probe import probe
 from toydiff.explorer.state import ModelChoice, State
-from toydiff.guidance import METHODS, Ratio
+from toydiff.guidance import METHODS
 from toydiff.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
+from toydiff.ratio import Ratio
 from toydiff.sampling import Trajectory
 from toydiff.score_model import Exact, ScoreModel
 from toydiff.strokes import Drawing

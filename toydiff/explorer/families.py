@@ -13,9 +13,10 @@ from toydiff.checks import InputError, choice
 from toydiff.datasets import Source
 from toydiff.denoiser import Denoiser
 from toydiff.model_file import load_weights, save_model
+from toydiff.names import ModelName
 from toydiff.storage import read_header
 from toydiff.training import Training
-from toydiff.zoo import ModelName, list_models, load_model
+from toydiff.zoo import list_models, load_model
 
 BUNDLED = "bundled"
 

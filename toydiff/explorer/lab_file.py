@@ -12,7 +12,7 @@ from toydiff.checks import InputError, shown
 from toydiff.datasets import Source
 from toydiff.explorer import families
 from toydiff.explorer.scene import Scene, default_scenes
-from toydiff.zoo import ModelName
+from toydiff.names import ModelName
 
 FORMAT = 1
 """Version of the file's layout; raised when an older toydiff could not read it."""

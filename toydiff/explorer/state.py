@@ -7,13 +7,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from toydiff import datasets
+from toydiff.bundles import default_main
 from toydiff.checks import InputError, choice, count, number, shown
 from toydiff.explorer.families import BUNDLED, available, families, networks
 from toydiff.guidance import MAX_WEIGHT, METHODS
+from toydiff.named import default_guides
+from toydiff.names import is_network
 from toydiff.plotting import FULL_VIEW, ZOOM_VIEW, View
 from toydiff.schedules import KNOTS, STEPS
 from toydiff.score_model import LARGEST_SIGMA
-from toydiff.zoo import classifier_name, default_guides, default_main, is_network
+from toydiff.zoo import classifier_name
 
 LAYERS: dict[str, str] = {
     "outlines": "class outlines",

@@ -20,10 +20,10 @@ from toydiff.explorer.controls import button, upload
 from toydiff.explorer.drawing import drawing_lock
 from toydiff.explorer.state import GUIDE_SIZE, ModelChoice, State, guide_classes, newest, with_classes
 from toydiff.explorer.trainer import Plan, Report, Trainer
+from toydiff.names import ModelName
 from toydiff.plotting import GUIDE, MAIN
 from toydiff.recipe import LOSSES, Recipe
 from toydiff.training import Training
-from toydiff.zoo import ModelName
 
 
 class TrainTab(w.VBox):
