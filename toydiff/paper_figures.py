@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toydiff import metrics, plotting
+from toydiff import datasets, metrics, plotting
 from toydiff.bundles import MAIN as MAIN_MODEL
 from toydiff.checks import choice
 from toydiff.guidance import METHODS, guide
