@@ -52,7 +52,7 @@ docs: $(VENV)/.dev
 
 # Train the bundled weights again: half an hour on two cores.
 zoo: $(VENV)/.main
-	$(BIN)/toydiff train --zoo --out toydiff/weights
+	$(BIN)/toydiff train --zoo --out toydiff/networks/weights
 
 # The wheel, alone in an empty environment, draws a figure, and holds the drawings and what the explorer needs.
 # Only what is then imported is byte-compiled: all of the dependencies would take longer than the rest.
@@ -62,12 +62,14 @@ check-wheel: $(VENV)/.dev
 	$(PYTHON) -m venv --without-pip build/wheel/venv
 	$(BIN)/pip --python build/wheel/venv/bin/python install --quiet --no-compile build/wheel/*.whl
 	$(PYTHON) -m zipfile -l build/wheel/*.whl > build/wheel/files
-	for file in explorer/explorer.css explorer/picture.js explorer/pad.js explorer/weight.js explorer/labconfig/page_config.json \
-	  webpage/page.html webpage/page.css webpage/points.js webpage/picture.js webpage/panel.js webpage/page.js; \
+	for file in base/__init__.pyi explorer/__init__.pyi explorer/app/labconfig/page_config.json \
+	  explorer/front/explorer.css explorer/front/picture.js explorer/front/pad.js explorer/front/weight.js \
+	  explorer/page/page.html explorer/page/page.css explorer/page/points.js explorer/page/picture.js \
+	  explorer/page/panel.js explorer/page/page.js; \
 	  do grep -q "toydiff/$$file" build/wheel/files || exit 1; done
 	grep -q notebooks/explorer.ipynb build/wheel/files
 	test $$(grep -c 'notebooks/[1-7]-.*ipynb' build/wheel/files) = 7
-	for name in letters rings spirals; do grep -q toydiff/drawings/$$name.json build/wheel/files || exit 1; done
+	for name in letters rings spirals; do grep -q toydiff/distributions/drawings/$$name.json build/wheel/files || exit 1; done
 	cd build/wheel && venv/bin/toydiff figures --only fig2 --format png,pdf --out drawn
 	test -s build/wheel/drawn/fig2.png && test -s build/wheel/drawn/fig2.pdf
 

@@ -19,8 +19,8 @@ from browser import CHROMIUM, Page, chromium, run_all, served  # noqa: F401  (th
 
 from toydiff.explorer import compute
 from toydiff.explorer.state import State
-from toydiff.recipe import Recipe
-from toydiff.training import STEPS_PER_CALL, train
+from toydiff.networks.recipe import Recipe
+from toydiff.networks.training import STEPS_PER_CALL, train
 
 EVENTS = 60
 TRAIN_STEPS = 512

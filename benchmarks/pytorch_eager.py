@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from toydiff.bench import Work, times
-from toydiff.datasets import fractal_tree
-from toydiff.schedules import noise_schedule
+from toydiff.distributions.catalogue import fractal_tree
+from toydiff.sampling.schedules import noise_schedule
 
 DEPTH, BATCH, SAMPLES = 4, 4096, 16_384
 

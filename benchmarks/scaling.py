@@ -21,12 +21,12 @@ from matplotlib.figure import Figure
 
 import toydiff
 from toydiff import bench
-from toydiff.compiled import keep_compiled
-from toydiff.denoiser import Denoiser
-from toydiff.draws import as_key
-from toydiff.network import Architecture, init_params
-from toydiff.sample_file import write_samples
-from toydiff.schedules import adams_schedule
+from toydiff.base.compile_cache import keep_compiled
+from toydiff.base.random import as_key
+from toydiff.networks.denoiser import Denoiser
+from toydiff.networks.energy import Architecture, init_params
+from toydiff.sampling.sample_file import write_samples
+from toydiff.sampling.schedules import adams_schedule
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from toydiff.cli import COMMANDS
-from toydiff.options import Parser, make_parser
+from toydiff.cli_options import Parser, make_parser
 
 
 class _Found(Exception):  # noqa: N818 - it ends a command early

@@ -6,11 +6,12 @@ import pytest
 from browser import CHROMIUM, Page, chromium, open_page, served
 
 import toydiff
-from toydiff import plotting
-from toydiff.compiled import keep_compiled
-from toydiff.datasets import Distribution
-from toydiff.denoiser import Denoiser
-from toydiff.network import Architecture, init_params
+from toydiff.base.compile_cache import keep_compiled
+from toydiff.distributions.classics import Distribution
+from toydiff.measuring.reference import reference_of
+from toydiff.networks.denoiser import Denoiser
+from toydiff.networks.energy import Architecture, init_params
+from toydiff.results import plotting
 
 mpl.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -56,9 +57,9 @@ def _few_draws():
         patch.setitem(plotting.plot_outline.__kwdefaults__, "resolution", 96)
         patch.setitem(toydiff.Reference.__init__.__kwdefaults__, "n", 1 << 14)
         patch.setattr(toydiff.validation_loss, "__defaults__", (1_000_003, 4096, 8))
-        toydiff.scored.reference_of.cache_clear()
+        reference_of.cache_clear()
         yield
-    toydiff.scored.reference_of.cache_clear()
+    reference_of.cache_clear()
 
 
 few_draws = pytest.fixture(_few_draws)

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from toydiff import InputError, bench, cli
-from toydiff.network import Architecture, energy, init_params
+from toydiff.networks.energy import Architecture, energy, init_params
 
 
 def test_utilisation_counts_the_products_of_the_networks():

@@ -12,8 +12,10 @@ import pytest
 from safetensors.numpy import save_file
 
 import toydiff
-from toydiff import cli, load_weights, metrics, model_metrics, training
-from toydiff.distances import Estimate
+from toydiff import cli, load_weights
+from toydiff.measuring import metrics, model_metrics
+from toydiff.measuring.distances import Estimate
+from toydiff.networks import training
 
 pytestmark = pytest.mark.usefixtures("few_draws")
 THREE = ("--distribution", "three_gaussians", "--main", "exact/A")
@@ -165,7 +167,8 @@ def test_train_writes_each_member_of_an_ensemble(tmp_path, few_draws, capsys):
 
 INTERRUPTED = """
 import signal, sys
-from toydiff import cli, training
+from toydiff import cli
+from toydiff.networks import training
 
 calls, run_steps = [], training.run_steps
 def interrupt_the_third(*arguments):
@@ -233,9 +236,9 @@ def one_class(folder):
 
 
 def test_figures_draws_what_is_asked(tmp_path, monkeypatch, capsys):
-    from toydiff import paper_figures
+    from toydiff.results import paper
 
-    monkeypatch.setattr(paper_figures, "SAMPLES", 64)
+    monkeypatch.setattr(paper, "SAMPLES", 64)
     assert run("figures", "--only", "three-gaussians", "--format", "png,svg", "--out", tmp_path) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"three-gaussians.png", "three-gaussians.svg"}
 

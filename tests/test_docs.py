@@ -16,7 +16,7 @@ from commands import parser_of
 
 import toydiff
 from toydiff.cli import COMMANDS
-from toydiff.setting import parse_grid
+from toydiff.measuring.setting import parse_grid
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -182,7 +182,8 @@ cli.main(sys.argv[1:])
 
 def test_the_diffs_of_contributing_add_what_they_say(tmp_path):
     shutil.copytree(ROOT / "toydiff", tmp_path / "toydiff", ignore=shutil.ignore_patterns("weights", "__pycache__"))
-    (tmp_path / "toydiff" / "weights").symlink_to(ROOT / "toydiff" / "weights")
+    weights = Path("toydiff", "networks", "weights")
+    (tmp_path / weights).symlink_to(ROOT / weights)
     for diff in blocks("CONTRIBUTING.md", "diff"):
         apply = partial(subprocess.run, input=diff, cwd=tmp_path, text=True, capture_output=True)
         tried = apply(["git", "apply"], check=False)

@@ -1,4 +1,6 @@
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,16 +24,38 @@ def test_every_public_name_is_there():
         toydiff.samples  # noqa: B018
 
 
-def test_names_for_type_checkers_are_the_names_at_run_time():
-    tree = ast.parse((ROOT / "toydiff" / "__init__.py").read_text())
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
-    imported = {alias.name: node.module for node in block.body for alias in node.names}
-    assert imported == {name: f"toydiff.{module}" for name, module in toydiff._MODULE_OF.items()}
+def test_each_public_name_has_one_home():
+    """The stub of a folder names the file; type checkers read the same stub."""
+    for folder in toydiff.FOLDERS:
+        stub = ast.parse((ROOT / "toydiff" / folder / "__init__.pyi").read_text())
+        named = [alias.name for node in stub.body for alias in node.names]
+        assert sorted(named) == sorted(importlib.import_module(f"toydiff.{folder}").__all__)
+    homes = [name for folder in toydiff.FOLDERS for name in importlib.import_module(f"toydiff.{folder}").__all__]
+    assert sorted([*homes, "__version__"]) == sorted(toydiff.__all__)
+    assert len(set(homes)) == len(homes)
+
+
+def test_modules_that_documents_name_are_found_under_their_former_names():
+    """As one module, not as a second copy of it, whichever way they are imported."""
+    found = (
+        "import toydiff.plotting as a; from toydiff import plotting as b; import toydiff.results.plotting as c;"
+        "from toydiff.plotting import View; assert a is b is c and c.View is View;"
+        "assert c.__spec__.name == c.__name__ == 'toydiff.results.plotting';"
+        "import importlib; print(*[importlib.import_module(f'toydiff.{m}').__name__ for m in toydiff._FORMER_MODULES])"
+    )
+    assert python(f"import toydiff; {found}").split() == [f"toydiff.{m}" for m in toydiff._FORMER_MODULES.values()]
+    text = "\n".join(p.read_text() for p in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("docs/**/*.md")])
+    named = set(re.findall(r"\btoydiff\.([a-z_]+)\.[a-zA-Z]", text)) | set(
+        re.findall(r"from toydiff import (\w+)", text)
+    )
+    for name in named - {"egg"}:
+        assert getattr(toydiff, name) is not None, name
 
 
 def test_import_starts_no_backend_and_help_imports_no_jax():
     started = (
-        "import toydiff.figures, toydiff.explorer.app; from jax._src import xla_bridge; print(xla_bridge._backends)"
+        "import toydiff.figures, toydiff.explorer.jupyter.explorer; "
+        "from jax._src import xla_bridge; print(xla_bridge._backends)"
     )
     assert python(started).strip() == "{}"
     helped = (
@@ -41,41 +65,48 @@ def test_import_starts_no_backend_and_help_imports_no_jax():
     assert python(helped).strip().endswith("[]")
 
 
-def test_modules_import_only_from_files_above_them():
-    """The order of the house: data flows one way."""
-    text = """
-        version checks compiled progress hosts storage draws devices score_model mixture strokes ratio
-        tree classics datasets network
-        adam denoiser perturbed guidance schedules solvers sampling likelihood
-        ema recipe score_matching training model_file training_run classifier
-        names bundles zoo named
-        distances scored metrics model_metrics score_table setting sweep_table sweep_files sweep
-        plotting film panels paper_figures gallery figures sweep_figure
-        experiment comparison ablations degradations other_guides frontier report
-        explorer.families explorer.state explorer.help explorer.scene explorer.compute explorer.probe explorer.drawing
-        explorer.recording explorer.picture explorer.pad explorer.weight explorer.worker explorer.trainer
-        explorer.controls explorer.lab_file explorer.views explorer.take_along explorer.draw_tab explorer.train_tab
-        explorer.sweep_tab
-        explorer.app explorer.websocket explorer.server
-        lessons
-        webpage.runs webpage.pack webpage.page animation
-        bench options sample_file sharing cli __main__
-    """
-    order = text.split()
-    files = {
-        str(path.relative_to(ROOT / "toydiff").with_suffix("")).replace("/", "."): path
-        for path in (ROOT / "toydiff").rglob("*.py") if path.stem != "__init__"
-    }  # fmt: skip
-    assert set(files) == set(order)
-    for name, path in files.items():
-        used = []
-        for node in ast.parse(path.read_text()).body:  # imports inside functions and for types only are free
-            if isinstance(node, ast.ImportFrom) and node.module in ("toydiff", "toydiff.explorer"):
-                prefix = node.module.removeprefix("toydiff").lstrip(".")
-                used += [f"{prefix}.{alias.name}".lstrip(".") for alias in node.names if alias.name != "__version__"]
-            elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("toydiff."):
-                used.append(node.module.removeprefix("toydiff."))
-        assert all(order.index(other) < order.index(name) for other in used), (name, used)
+def modules():
+    """The imports of each module at its top: those inside functions and for types only are free."""
+    found = {}
+    for path in sorted((ROOT / "toydiff").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        used = set()
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                used |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+        found[name] = {other for other in used if other.startswith("toydiff.")}
+    return {name: used & set(found) - {name} for name, used in found.items() if not name.endswith("__init__")}
+
+
+def folder_of(module):
+    return module.split(".")[1]
+
+
+def test_folders_import_only_from_folders_before_them():
+    """The order of the house: data flows one way; the files at the root come last, and sampling knows no networks."""
+    order = list(toydiff.FOLDERS)
+    assert order == re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    for name, used in modules().items():
+        for other in used:
+            here, there = (order.index(f) if (f := folder_of(m)) in order else len(order) for m in (name, other))
+            assert there <= here, (name, other)
+            assert (folder_of(name), folder_of(other)) != ("sampling", "networks"), (name, other)
+
+
+def test_no_files_form_a_circle():
+    waiting = modules()
+    while waiting:
+        free = {name for name, used in waiting.items() if not used & set(waiting)}
+        assert free, f"a circle among {sorted(waiting)}"
+        waiting = {name: used for name, used in waiting.items() if name not in free}
+
+
+def test_the_house_has_eight_folders_and_a_small_root():
+    root = [path for path in (ROOT / "toydiff").iterdir() if path.name != "__pycache__"]
+    assert sorted(path.name for path in root if path.is_dir()) == sorted(toydiff.FOLDERS)
+    assert len([path for path in root if path.is_file()]) <= 8
 
 
 def test_files_stay_readable():

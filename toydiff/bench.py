@@ -18,27 +18,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from toydiff.adam import STEPS_PER_CALL
-from toydiff.bundles import BUNDLES
-from toydiff.checks import choice
-from toydiff.compiled import keep_compiled
-from toydiff.denoiser import Denoiser
-from toydiff.devices import cores
-from toydiff.draws import as_key
+from toydiff.base.checks import choice
+from toydiff.base.compile_cache import keep_compiled
+from toydiff.base.devices import cores
+from toydiff.base.progress import progress_bar
+from toydiff.base.random import as_key
+from toydiff.base.version import __version__
+from toydiff.distributions.tree import fractal_tree
 from toydiff.explorer import compute
 from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import State
-from toydiff.named import guided_model
-from toydiff.network import Architecture
-from toydiff.progress import progress_bar
-from toydiff.recipe import Recipe
-from toydiff.sampling import sample
-from toydiff.schedules import adams_schedule
-from toydiff.score_matching import draw_sigma
-from toydiff.training import init_state, run_steps
-from toydiff.tree import fractal_tree
-from toydiff.version import __version__
-from toydiff.zoo import load_model
+from toydiff.guidance.named import guided_model
+from toydiff.networks.adam import STEPS_PER_CALL
+from toydiff.networks.bundles import BUNDLES
+from toydiff.networks.denoiser import Denoiser
+from toydiff.networks.energy import Architecture
+from toydiff.networks.objective import draw_sigma
+from toydiff.networks.recipe import Recipe
+from toydiff.networks.training import init_state, run_steps
+from toydiff.networks.zoo import load_model
+from toydiff.sampling.sampler import sample
+from toydiff.sampling.schedules import adams_schedule
 
 SAMPLES = 16_384
 WITHIN = 2.0
@@ -117,7 +117,7 @@ def _slider() -> Work:
 
 
 FIRST_PICTURE = (
-    "from toydiff.compiled import keep_compiled; keep_compiled()\n"
+    "from toydiff.base.compile_cache import keep_compiled; keep_compiled()\n"
     "from toydiff.explorer.drawing import Renderer; from toydiff.explorer.compute import Quality; "
     "from toydiff.explorer.state import State\n"
     "Renderer().render(State(), Quality.full(State()))"

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toydiff import sharing
-from toydiff.options import (
+from toydiff import cli_share
+from toydiff.base.version import __version__
+from toydiff.cli_options import (
     Parser,
     add_sampling_options,
     add_sweep_options,
@@ -23,18 +24,18 @@ from toydiff.options import (
     given_options,
     make_parser,
 )
-from toydiff.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from toydiff.guidance import Guided
+    from toydiff.guidance.methods import Guided
 
 
 def _train(parser: Parser, arguments: Sequence[str]) -> int:
-    from toydiff import bundles, datasets, ema, training_run
-    from toydiff.checks import InputError
-    from toydiff.recipe import Recipe
+    from toydiff.base.checks import InputError
+    from toydiff.distributions import catalogue
+    from toydiff.networks import averages, bundles, training_run
+    from toydiff.networks.recipe import Recipe
 
     add_training_options(parser)
     options = parser.parse_args(arguments)
@@ -49,7 +50,7 @@ def _train(parser: Parser, arguments: Sequence[str]) -> int:
     if options.only is not None:
         raise InputError("--only chooses among the bundled networks: it goes with --zoo")
     recipe = Recipe(
-        distribution=datasets.open_distribution(options.distribution),
+        distribution=catalogue.open_distribution(options.distribution),
         classes=options.classes,
         widths=tuple(options.width),
         members=options.members,
@@ -59,7 +60,7 @@ def _train(parser: Parser, arguments: Sequence[str]) -> int:
         loss=options.loss,
         seed=options.seed,
         batch=options.batch,
-        averages=ema.STORED_LENGTHS if options.averages else (),
+        averages=averages.STORED_LENGTHS if options.averages else (),
     )
     done = training_run.train_to_files(
         recipe,
@@ -78,12 +79,16 @@ def _train(parser: Parser, arguments: Sequence[str]) -> int:
 
 def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.ndarray"], dict[str, Any]]:
     """The model, its samples [n, 2] in chunks and the recipe that gives them again."""
-    from toydiff import bundles, checks, datasets, guidance, named, sample_file, sampling
+    from toydiff.base import checks
+    from toydiff.distributions import catalogue
+    from toydiff.guidance import methods, named
+    from toydiff.networks import bundles
+    from toydiff.sampling import sample_file, sampler
 
-    distribution = datasets.open_distribution(options.distribution)
+    distribution = catalogue.open_distribution(options.distribution)
     main = bundles.default_main(distribution) if options.main is None else options.main
-    method = guidance.METHODS[checks.choice("method", options.method, guidance.METHODS)]
-    lo, hi = options.interval or guidance.ALL_SIGMAS
+    method = methods.METHODS[checks.choice("method", options.method, methods.METHODS)]
+    lo, hi = options.interval or methods.ALL_SIGMAS
     model = named.guided_model(
         options.method,
         options.weight,
@@ -94,7 +99,7 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
         distribution=distribution,
     )
     n = checks.count("n", options.n)
-    chunks = sampling.sample_chunks(
+    chunks = sampler.sample_chunks(
         model,
         options.seed,
         n,
@@ -112,7 +117,7 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
     recipe |= {
         "weight": weight if isinstance(weight, float) else dict(zip(*weight, strict=True)),
         # What a file was trained on counts, whatever --distribution says.
-        "distribution": datasets.source_to_json(getattr(model.main, "distribution", distribution)),
+        "distribution": catalogue.source_to_json(getattr(model.main, "distribution", distribution)),
         "main": main,
         "guides": options.guide or list(named.default_guides(options.method, distribution)),
         "interval": [lo, None if hi == float("inf") else hi],
@@ -121,9 +126,9 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
 
 
 def _sample(parser: Parser, arguments: Sequence[str]) -> int:
-    from toydiff.checks import InputError
-    from toydiff.sample_file import write_samples
-    from toydiff.storage import check_writable
+    from toydiff.base.checks import InputError
+    from toydiff.base.files import check_writable
+    from toydiff.sampling.sample_file import write_samples
 
     add_sampling_options(parser)
     help_out = "file to write, ending in .npz: `samples` [n, 2] and `recipe`, a JSON text"
@@ -139,8 +144,8 @@ def _sample(parser: Parser, arguments: Sequence[str]) -> int:
 
 
 def _evaluate(parser: Parser, arguments: Sequence[str]) -> int:
-    from toydiff.checks import InputError
-    from toydiff.score_table import finite
+    from toydiff.base.checks import InputError
+    from toydiff.measuring.score_table import finite
 
     add_sampling_options(parser)
     parser.add_argument(
@@ -169,15 +174,16 @@ def _evaluate(parser: Parser, arguments: Sequence[str]) -> int:
 def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     import numpy as np
 
-    from toydiff import datasets, metrics, model_metrics
-    from toydiff.score_table import score_lines
+    from toydiff.distributions import catalogue
+    from toydiff.measuring import metrics, model_metrics
+    from toydiff.measuring.score_table import score_lines
 
     model, chunks, recipe = _draw_samples(options)
     if options.n >= 1 << 18:
         print(f"toydiff evaluate: the MMD takes long, all {options.n**2:.1e} pairs of samples", file=sys.stderr)
     samples = np.concatenate(list(chunks))
-    source = datasets.source_from_json(recipe["distribution"])
-    whole = datasets.distribution(source, datasets.all_classes(source))
+    source = catalogue.source_from_json(recipe["distribution"])
+    whole = catalogue.distribution(source, catalogue.all_classes(source))
     scores = metrics.evaluate(samples, metrics.Reference(model.truth(), whole=whole), seed=options.seed)
     of_model = model_metrics.evaluate_model(model, options.seed, options.n) if options.model_metrics else {}
     rows, model_rows = metrics.METRICS, model_metrics.MODEL_METRICS
@@ -197,12 +203,14 @@ def _report_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], list[s
 
 
 def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    from toydiff import bundles, datasets, named, score_matching, zoo
+    from toydiff.distributions import catalogue
+    from toydiff.guidance import named
+    from toydiff.networks import bundles, objective, zoo
 
-    distribution = datasets.open_distribution(options.distribution)
+    distribution = catalogue.open_distribution(options.distribution)
     default = [bundles.default_main(distribution), *reversed(named.default_guides("mix", distribution))]
     names = options.model_loss or default
-    losses = {name: score_matching.validation_loss(zoo.open_model(name, distribution)) for name in names}
+    losses = {name: objective.validation_loss(zoo.open_model(name, distribution)) for name in names}
     lines = [f"score-matching loss on 65,536 fresh draws{'':10}{'overall':>14}  by noise level, low to high"]
     for name, loss in losses.items():
         overall = f"{loss.overall:.5f} ± {loss.standard_error:.5f}"
@@ -212,8 +220,10 @@ def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]
 
 
 def _sweep(parser: Parser, arguments: Sequence[str]) -> int:
-    from toydiff import hosts, metrics, setting, storage, sweep, sweep_figure, sweep_table
-    from toydiff.checks import InputError
+    from toydiff.base import files, hosts
+    from toydiff.base.checks import InputError
+    from toydiff.measuring import metrics, setting, sweep, sweep_table
+    from toydiff.results import sweep_figure
 
     add_sweep_options(parser)
     options = parser.parse_args(arguments)
@@ -221,7 +231,7 @@ def _sweep(parser: Parser, arguments: Sequence[str]) -> int:
         raise InputError("give --out and a grid to measure it, or --from to draw a table that there is")
     picture = {name: getattr(options, name) for name in ("metric", "x", "y", "by")}
     if options.plot is not None:
-        storage.check_writable(options.plot)
+        files.check_writable(options.plot)
     if options.table is not None:
         drawn = {"table", "plot", "quiet", *picture}
         if options.plot is None or given_options(parser, options) - drawn:
@@ -258,7 +268,7 @@ def _bench(parser: Parser, arguments: Sequence[str]) -> int:
 
 
 def _explore(parser: Parser, arguments: Sequence[str]) -> int:
-    from toydiff.explorer.server import serve
+    from toydiff.explorer.app.server import serve
 
     parser.add_argument("--app", action="store_true", help="a clean page without code, for a lecture")
     parser.add_argument("--lesson", type=int, help="open this lesson, 1 to 7, in place of the explorer")
@@ -277,14 +287,14 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "explore": Command(_explore, "Open the explorer: drag the weight and watch."),
-    "figures": Command(sharing.draw_figures, "Draw the paper-style figures."),
-    "animate": Command(sharing.write_film, "Write a film: sampling, the weight up and down, or training."),
+    "figures": Command(cli_share.draw_figures, "Draw the paper-style figures."),
+    "animate": Command(cli_share.write_film, "Write a film: sampling, the weight up and down, or training."),
     "sample": Command(_sample, "Sample a guided model and write the points."),
     "evaluate": Command(_evaluate, "Measure samples, or the loss of models, against the exact distribution."),
     "sweep": Command(_sweep, "Measure all combinations of settings, and draw the table."),
-    "report": Command(sharing.write_report, "Measure what the paper says, and write the page of results."),
+    "report": Command(cli_share.write_report, "Measure what the paper says, and write the page of results."),
     "train": Command(_train, "Train denoisers by score matching."),
-    "export-html": Command(sharing.write_page, "Write a page with sliders that needs no Python."),
+    "export-html": Command(cli_share.write_page, "Write a page with sliders that needs no Python."),
     "bench": Command(_bench, "Measure how fast this machine is, beside its limits."),
 }
 
@@ -338,8 +348,8 @@ def _hearing_interrupts() -> Iterator[None]:
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:
-    from toydiff.checks import InputError
-    from toydiff.compiled import keep_compiled
+    from toydiff.base.checks import InputError
+    from toydiff.base.compile_cache import keep_compiled
 
     try:
         keep_compiled()

@@ -10,17 +10,26 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from toydiff import datasets, metrics
-from toydiff.checks import InputError
-from toydiff.explorer.families import available, network
+from toydiff.base.checks import InputError
+from toydiff.base.score_model import Exact, ScoreModel
+from toydiff.distributions import catalogue
+from toydiff.explorer.library import available, network
 from toydiff.explorer.state import State, guide_classes
-from toydiff.guidance import METHODS, Guided, Method, WeightCurve, guide
-from toydiff.names import ModelName
-from toydiff.sampling import Trajectory, sample
-from toydiff.schedules import KNOTS, SIGMA_MAX, SIGMA_MIN, STEPS, adams_schedule, noise_schedule, normal_schedule
-from toydiff.score_model import Exact, ScoreModel
-from toydiff.scored import reference_of
-from toydiff.zoo import classifier_name, open_model
+from toydiff.guidance.methods import METHODS, Guided, Method, WeightCurve, guide
+from toydiff.measuring import metrics
+from toydiff.measuring.reference import reference_of
+from toydiff.networks.names import ModelName
+from toydiff.networks.zoo import classifier_name, open_model
+from toydiff.sampling.sampler import Trajectory, sample
+from toydiff.sampling.schedules import (
+    KNOTS,
+    SIGMA_MAX,
+    SIGMA_MIN,
+    STEPS,
+    adams_schedule,
+    noise_schedule,
+    normal_schedule,
+)
 
 
 class Quality(NamedTuple):
@@ -99,7 +108,7 @@ def models_of(state: State) -> Models:
 
     def model(choice: Any, classes: str) -> ScoreModel:
         if choice.exact:
-            return datasets.distribution(state.distribution, classes)
+            return catalogue.distribution(state.distribution, classes)
         return network(state.distribution, choice.family, ModelName(classes, choice.width, choice.steps))
 
     main = model(state.main, state.classes)
@@ -111,7 +120,7 @@ def models_of(state: State) -> Models:
     # Always a curve, so that bending it compiles nothing.
     weight = WeightCurve(KNOTS, state.weight_curve or (state.weight,) * len(KNOTS))
     guided = guide(state.method, main, *guides, weight=weight, interval=state.interval, share=state.share)
-    return Models(datasets.distribution(state.distribution, state.classes), main, tuple(guides), guided)
+    return Models(catalogue.distribution(state.distribution, state.classes), main, tuple(guides), guided)
 
 
 def kept(maxsize: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -153,8 +162,8 @@ def _sample(state: State, quality: Quality) -> Trajectory:
 
 
 @lru_cache(maxsize=12)
-def _start(distribution: datasets.Source, classes: str, seed: int, n: int) -> jax.Array:
-    return datasets.distribution(distribution, classes).sample(seed, n, SIGMA_MAX)
+def _start(distribution: catalogue.Source, classes: str, seed: int, n: int) -> jax.Array:
+    return catalogue.distribution(distribution, classes).sample(seed, n, SIGMA_MAX)
 
 
 def compile_ahead(state: State) -> Iterator[None]:
@@ -256,7 +265,7 @@ def same_sample(states: Sequence[State], panel: int, x: float, y: float) -> np.n
 
 
 @lru_cache(maxsize=16)
-def _floor(distribution: datasets.Source, classes: str, n: int) -> dict[str, float]:
+def _floor(distribution: catalogue.Source, classes: str, n: int) -> dict[str, float]:
     """The shown metrics of as many exact samples."""
     reference = reference_of(distribution, classes)
     exact = metrics.Scored(reference.truth.sample(1_000_003, n), reference)

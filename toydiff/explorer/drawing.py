@@ -14,8 +14,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from toydiff import datasets, plotting
-from toydiff.checks import InputError
+from toydiff.base.checks import InputError
+from toydiff.base.score_model import Exact, ScoreModel
+from toydiff.distributions import catalogue
+from toydiff.distributions.drawing import Drawing
+from toydiff.distributions.ratio import Ratio
 from toydiff.explorer.compute import (
     QUICK,
     Quality,
@@ -28,15 +31,13 @@ from toydiff.explorer.compute import (
     trajectory,
     unguided,
 )
-from toydiff.explorer.families import BUNDLED
+from toydiff.explorer.library import BUNDLED
 from toydiff.explorer.probe import probe
 from toydiff.explorer.state import ModelChoice, State
-from toydiff.guidance import METHODS
-from toydiff.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
-from toydiff.ratio import Ratio
-from toydiff.sampling import Trajectory
-from toydiff.score_model import Exact, ScoreModel
-from toydiff.strokes import Drawing
+from toydiff.guidance.methods import METHODS
+from toydiff.results import plotting
+from toydiff.results.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
+from toydiff.sampling.sampler import Trajectory
 
 drawing_lock = threading.Lock()
 """Who draws holds it: Matplotlib does not promise to draw in two threads at once."""
@@ -104,10 +105,12 @@ def draw_background(ax: Axes, state: State, quality: Quality) -> None:
     plotting.frame(state.view, ax=ax)
 
 
-def outlined(distribution: datasets.Source, classes: str) -> list[tuple[Exact, plotting.Hue]]:
+def outlined(distribution: catalogue.Source, classes: str) -> list[tuple[Exact, plotting.Hue]]:
     """What the outlines are of, with its colours, from back to front: each other class, and those that are sampled."""
-    rest = [c for c in datasets.all_classes(distribution) if c not in classes]
-    return [(datasets.distribution(distribution, c), hue) for c, hue in [*((c, OTHER) for c in rest), (classes, CLASS)]]
+    rest = [c for c in catalogue.all_classes(distribution) if c not in classes]
+    return [
+        (catalogue.distribution(distribution, c), hue) for c, hue in [*((c, OTHER) for c in rest), (classes, CLASS)]
+    ]
 
 
 def draw_foreground(ax: Axes, state: State, quality: Quality, now: np.ndarray | None = None) -> list[Artist]:
@@ -183,9 +186,9 @@ def _draw_probe(ax: Axes, state: State) -> list[Artist]:
 
 
 @lru_cache(maxsize=32)
-def _arrow_points(distribution: datasets.Source, classes: str, view: plotting.View, sigma: float) -> np.ndarray:
+def _arrow_points(distribution: catalogue.Source, classes: str, view: plotting.View, sigma: float) -> np.ndarray:
     """Points of the data at this noise level, spread over the view; one fixed number for one compilation."""
-    draws = np.asarray(datasets.distribution(distribution, classes).sample(0, 1 << 14, sigma))
+    draws = np.asarray(catalogue.distribution(distribution, classes).sample(0, 1 << 14, sigma))
     points = plotting.thin_points(draws[view.contains(draws)][:1500], view.half_width / 9)[:128]
     return np.concatenate([points, np.full((128 - len(points), 2), 1e6)])
 
@@ -305,7 +308,7 @@ def python_code(*states: State) -> str:
         "from toydiff import Drawing\n"
         "from toydiff.explorer.drawing import draw\n"
         "from toydiff.explorer.state import ModelChoice, State\n"
-        "from toydiff.plotting import View\n\n"
+        "from toydiff.results.plotting import View\n\n"
         f"states = [\n{''.join(parts)}]\n"
         'draw(*states).savefig("toydiff.png", dpi=200)\n'
     )

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from toydiff.checks import InputError, shown
-from toydiff.datasets import Source
-from toydiff.explorer import families
+from toydiff.base.checks import InputError, shown
+from toydiff.distributions.catalogue import Source
+from toydiff.explorer import library
 from toydiff.explorer.scene import Scene, default_scenes
-from toydiff.names import ModelName
+from toydiff.networks.names import ModelName
 
 FORMAT = 1
 """Version of the file's layout; raised when an older toydiff could not read it."""
@@ -38,18 +38,18 @@ def _own_networks(scenes: Iterable[Scene]) -> list[tuple[Source, str, ModelName]
         for scene in scenes
         for state in scene.panels
         for model in state.models
-        if not model.exact and model.family != families.BUNDLED
+        if not model.exact and model.family != library.BUNDLED
     }
     return [
         (distribution, family, name)
         for distribution, family, width, steps in sorted(sizes, key=str)
-        for name in families.networks(distribution, family)
+        for name in library.networks(distribution, family)
         if (name.width, name.steps) == (width, steps)
     ]
 
 
 def _network_values(distribution: Source, family: str, name: ModelName) -> dict[str, str]:
-    return {"family": family, "file": base64.b64encode(families.file_of(distribution, family, name)).decode()}
+    return {"family": family, "file": base64.b64encode(library.file_of(distribution, family, name)).decode()}
 
 
 def open_file(content: bytes) -> tuple[Scene, dict[str, Scene]]:
@@ -79,7 +79,7 @@ def open_file(content: bytes) -> tuple[Scene, dict[str, Scene]]:
     except InputError:  # what cannot be shown leaves nothing behind
         for old, new in renamed.items():
             if new != old:
-                families.forget(new)
+                library.forget(new)
         raise
 
 
@@ -96,8 +96,8 @@ def _load_networks(entries: list[Any]) -> dict[str, str]:
             except (KeyError, TypeError, ValueError, binascii.Error):
                 raise InputError(f"network {i} of the file is damaged; save it again") from None
         for family, files in paths.items():
-            at_hand = all(families.holds(family, path) for path in files)
-            renamed[family] = family if at_hand else families.load_files(files)[0]
+            at_hand = all(library.holds(family, path) for path in files)
+            renamed[family] = family if at_hand else library.load_files(files)[0]
     return renamed
 
 

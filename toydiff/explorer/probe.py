@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toydiff.base.score_model import ScoreModel
 from toydiff.explorer.compute import Models, kept, models_of, sigma_of
 from toydiff.explorer.state import State
-from toydiff.guidance import ALL_SIGMAS, WeightCurve, best_weight, guide
-from toydiff.sampling import sample
-from toydiff.schedules import KNOTS, SIGMA_MIN, normal_schedule
-from toydiff.score_model import ScoreModel
+from toydiff.guidance.methods import ALL_SIGMAS, WeightCurve, best_weight, guide
+from toydiff.sampling.sampler import sample
+from toydiff.sampling.schedules import KNOTS, SIGMA_MIN, normal_schedule
 
 PATH_STEPS = 16
 

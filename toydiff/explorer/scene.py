@@ -6,7 +6,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from toydiff.checks import InputError, choice, count, shown
+from toydiff.base.checks import InputError, choice, count, shown
 from toydiff.explorer.help import HIDEABLE
 from toydiff.explorer.state import PRESETS, State, json_values, with_classes
 

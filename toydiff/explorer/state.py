@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from toydiff import datasets
-from toydiff.bundles import default_main
-from toydiff.checks import InputError, choice, count, number, shown
-from toydiff.explorer.families import BUNDLED, available, families, networks
-from toydiff.guidance import MAX_WEIGHT, METHODS
-from toydiff.named import default_guides
-from toydiff.names import is_network
-from toydiff.plotting import FULL_VIEW, ZOOM_VIEW, View
-from toydiff.schedules import KNOTS, STEPS
-from toydiff.score_model import LARGEST_SIGMA
-from toydiff.zoo import classifier_name
+from toydiff.base.checks import InputError, choice, count, number, shown
+from toydiff.base.score_model import LARGEST_SIGMA
+from toydiff.distributions import catalogue
+from toydiff.explorer.library import BUNDLED, available, families, networks
+from toydiff.guidance.methods import MAX_WEIGHT, METHODS
+from toydiff.guidance.named import default_guides
+from toydiff.networks.bundles import default_main
+from toydiff.networks.names import is_network
+from toydiff.networks.zoo import classifier_name
+from toydiff.results.plotting import FULL_VIEW, ZOOM_VIEW, View
+from toydiff.sampling.schedules import KNOTS, STEPS
 
 LAYERS: dict[str, str] = {
     "outlines": "class outlines",
@@ -64,7 +64,7 @@ class State:
     weight_curve: tuple[float, ...] | None = None  #: w at the noise levels KNOTS, in place of one w for all
     interval: tuple[float, float] = (0.0, LARGEST_SIGMA)  #: the weight acts where lo < sigma <= hi
     share: float = 0.5  #: of autoguidance in the mix
-    distribution: datasets.Source = "fractal_tree"  #: by name, or a drawing
+    distribution: catalogue.Source = "fractal_tree"  #: by name, or a drawing
     classes: str = "A"
     main: ModelChoice = ModelChoice()  #: the paper's
     guide: ModelChoice = ModelChoice(32, 512)  #: the paper's
@@ -77,7 +77,7 @@ class State:
 
     def __post_init__(self) -> None:
         choice("method", self.method, METHODS)
-        choice("classes", self.classes, datasets.class_choices(datasets.all_classes(self.distribution)))
+        choice("classes", self.classes, catalogue.class_choices(catalogue.all_classes(self.distribution)))
         for name in self.layers if isinstance(self.layers, Sequence) else [self.layers]:
             choice("layer", name, LAYERS)
         lo, hi = _numbers("interval", self.interval, 2)
@@ -143,7 +143,7 @@ class State:
         """The state as JSON values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         models = {name: dict(vars(values[name])) for name in ("main", "guide")}
-        source = datasets.source_to_json(self.distribution)
+        source = catalogue.source_to_json(self.distribution)
         return values | models | {"view": self.view._asdict(), "distribution": source}
 
     @classmethod
@@ -159,7 +159,7 @@ class State:
             if name in values:
                 values[name] = ModelChoice(**_known(name, values[name], {f.name for f in fields(ModelChoice)}))
         if "distribution" in values:
-            values["distribution"] = datasets.source_from_json(values["distribution"])
+            values["distribution"] = catalogue.source_from_json(values["distribution"])
         if "view" in values:
             view = _known("view", values["view"], set(View._fields))
             values["view"] = FULL_VIEW._replace(**view)
@@ -195,16 +195,16 @@ def _numbers(name: str, values: Any, n: int) -> list[Any]:
     return list(values)
 
 
-def has_networks(distribution: datasets.Source, classes: str) -> bool:
+def has_networks(distribution: catalogue.Source, classes: str) -> bool:
     """Whether there are networks of these classes; elsewhere only exact densities."""
     return any(_teaches(distribution, family, classes) for family in families(distribution))
 
 
-def _teaches(distribution: datasets.Source, family: str, classes: str) -> bool:
+def _teaches(distribution: catalogue.Source, family: str, classes: str) -> bool:
     return any(name.classes == classes for name in networks(distribution, family))
 
 
-def default_models(distribution: datasets.Source, classes: str) -> tuple[ModelChoice, ModelChoice]:
+def default_models(distribution: catalogue.Source, classes: str) -> tuple[ModelChoice, ModelChoice]:
     """A main model and a guide of the first family that has these classes; exact where there are no networks."""
     family = next((name for name in families(distribution) if _teaches(distribution, name, classes)), None)
     if family == BUNDLED:
@@ -234,7 +234,7 @@ def _bundled(name: str) -> ModelChoice:
 
 
 def newest(
-    distribution: datasets.Source, family: str, classes: Sequence[str], width: int = 64, part: float = 1.0
+    distribution: catalogue.Source, family: str, classes: Sequence[str], width: int = 64, part: float = 1.0
 ) -> ModelChoice | None:
     """The network nearest to a width and a part of the longest training that a family has for all of `classes`."""
     sizes = [{n[1:3] for n in networks(distribution, family) if n.classes == c} for c in classes]
@@ -245,7 +245,7 @@ def newest(
     return ModelChoice(*min(sorted(common), key=lambda size: _distance(size, (width, part * longest))), family=family)
 
 
-def nearest(distribution: datasets.Source, family: str, width: int, steps: int) -> ModelChoice:
+def nearest(distribution: catalogue.Source, family: str, width: int, steps: int) -> ModelChoice:
     """The network of a family that is nearest, in ratio, to a width and a number of steps."""
     widths, snapshots = available(distribution, family)
     sizes = [(w, s) for w in widths for s in snapshots]
@@ -256,13 +256,13 @@ def _distance(size: tuple[int, int], wanted: tuple[float, float]) -> float:
     return sum(abs(math.log(value / max(goal, 1))) for value, goal in zip(size, wanted, strict=True))
 
 
-def guide_classes(method: str, distribution: datasets.Source, classes: str) -> list[str]:
+def guide_classes(method: str, distribution: catalogue.Source, classes: str) -> list[str]:
     """The classes that each guiding network is of: all where the paper's is ("AB/..."), else those in view."""
     paper_classes = [name.split("/")[0] for name in METHODS[method].guides if is_network(name)]
-    return [datasets.all_classes(distribution) if len(paper) > 1 else classes for paper in paper_classes]
+    return [catalogue.all_classes(distribution) if len(paper) > 1 else classes for paper in paper_classes]
 
 
-def with_classes(state: State, distribution: datasets.Source, classes: str) -> State:
+def with_classes(state: State, distribution: catalogue.Source, classes: str) -> State:
     """The state with another class in view, and other models where these do not know it."""
     main, guide = state.main, state.guide
     known = distribution == state.distribution and all(has_networks(distribution, c) for c in (state.classes, classes))
@@ -294,11 +294,11 @@ PRESETS: dict[str, State] = {
 """Views of the paper's figures."""
 
 
-def whole_view(distribution: datasets.Source, classes: str) -> View:
+def whole_view(distribution: catalogue.Source, classes: str) -> View:
     """A view of all that is sampled; of the tree's class A the paper's."""
     if (distribution, classes) == ("fractal_tree", "A"):
         return FULL_VIEW
-    low, high = datasets.distribution(distribution, classes).extent()
+    low, high = catalogue.distribution(distribution, classes).extent()
     x, y = (float(v) for v in (low + high) / 2)
     return View(x, y, 0.55 * float((high - low).max()))
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from toydiff.checks import InputError, count
-from toydiff.recipe import Recipe
-from toydiff.training import Training, train, with_snapshot
+from toydiff.base.checks import InputError, count
+from toydiff.networks.recipe import Recipe
+from toydiff.networks.training import Training, train, with_snapshot
 
 SNAPSHOTS = 16
 """How many snapshots of each recipe are kept, the last step's included."""

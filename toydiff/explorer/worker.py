@@ -12,7 +12,7 @@ from toydiff.explorer.drawing import Renderer, drawing_lock
 from toydiff.explorer.probe import probe
 from toydiff.explorer.scene import Scene
 from toydiff.explorer.state import State
-from toydiff.schedules import STEPS
+from toydiff.sampling.schedules import STEPS
 
 REST_S = 0.12
 """Seconds without a new scene after which the full pictures are drawn."""

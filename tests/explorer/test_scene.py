@@ -1,0 +1,192 @@
+"""Scenes of one to four panels, and the laboratory's file."""
+
+import base64
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from toydiff import InputError
+from toydiff.distributions.catalogue import distribution
+from toydiff.explorer import compute, drawing, library
+from toydiff.explorer.lab_file import file_bytes, open_file
+from toydiff.explorer.scene import LINKED, Scene, compare, default_scenes
+from toydiff.explorer.state import ModelChoice, State, whole_view
+from toydiff.networks.recipe import Recipe
+from toydiff.networks.training import train
+
+CFG, AUTO = State(method="cfg", weight=4.0), State()
+
+
+@pytest.mark.parametrize("scene", default_scenes().values(), ids=default_scenes())
+def test_every_scene_comes_back_from_json(scene):
+    assert Scene.from_json(scene.to_json()) == scene
+
+
+def test_the_panels_share_what_is_linked_and_nothing_else():
+    scene = compare(CFG, AUTO)
+    moved = replace(CFG, step=7, seed=5, weight=2.0, probe=(0.1, 0.2), layers=("samples",))
+    first, second = scene.with_state(moved).panels
+    assert first == moved
+    assert {name: getattr(second, name) for name in LINKED} == {name: getattr(moved, name) for name in LINKED}
+    assert (second.method, second.weight, second.guide) == (AUTO.method, AUTO.weight, AUTO.guide)
+
+
+def test_panels_that_do_not_know_the_data_get_models_that_do():
+    scene = compare(replace(CFG, main=ModelChoice(16)), AUTO)
+    gaussians = State(distribution="three_gaussians", main=ModelChoice(exact=True), guide=ModelChoice(exact=True))
+    assert all(state.main.exact and state.guide.exact for state in scene.with_state(gaussians).panels)
+    both = scene.with_state(replace(scene.state, classes="AB"))
+    assert [state.classes for state in both.panels] == ["AB", "AB"]
+    assert both.panels[1].main == ModelChoice()
+
+
+def test_panels_come_and_go():
+    scene = compare(CFG, AUTO).with_panel()
+    assert (scene.active, scene.panels) == (2, (CFG, AUTO, CFG))
+    assert scene.without_panel(0) == Scene((AUTO, CFG), active=1)
+    assert scene.without_panel(2).active == 1
+    with pytest.raises(InputError, match="there are 4 pictures, as many as can be compared; close one"):
+        scene.with_panel().with_panel()
+    with pytest.raises(InputError, match="the only picture"):
+        Scene().without_panel(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "the state is not JSON"),
+        ("[]", "state is .*; it must be an object"),
+        ('{"panels": []}', "a scene has 0 panels; it must have 1 to 4"),
+        ('{"panels": 3}', "panels is 3; it must be a list of states"),
+        ('{"panels": [{}, {}, {}, {}, {}]}', "a scene has 5 panels; it must have 1 to 4"),
+        ('{"panels": [{"weight": -1}]}', "weight is -1"),
+        ('{"panels": [{}], "active": 1}', "active is 1; it must be a whole number from 0 to 0"),
+        ('{"panels": [{}], "hidden": ["nose"]}', "unknown control to hide 'nose'; there are tabs, guidance"),
+        ('{"panels": [{}], "hidden": "seed-box"}', "hidden is 'seed-box'; it must be a list of names"),
+        ('{"panels": [{}], "title": 5}', "the title of a scene must be text of at most 1000 characters"),
+        ('{"panels": [{}], "size": 5}', "unknown field 'size' of the scene; there are active, hidden, panels"),
+    ],
+)
+def test_bad_scenes_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        Scene.from_json(text)
+
+
+def test_a_copied_state_of_one_picture_is_a_scene():
+    assert Scene.from_json(CFG.to_json()) == Scene((CFG,))
+
+
+def test_the_same_sample_is_found_in_all_panels():
+    states = tuple(replace(state, points=300, step=20) for state in (CFG, AUTO))
+    paths = [np.asarray(compute.trajectory(s, compute.Quality.full(s)).x[20]) for s in states]
+    np.testing.assert_array_equal(paths[0][:0], paths[1][:0])
+    x, y = paths[1][17] + 1e-5
+    np.testing.assert_allclose(compute.same_sample(states, 1, x, y), [paths[0][17], paths[1][17]])
+    start = [np.asarray(compute.trajectory(s, compute.Quality.full(s)).x[0]) for s in states]
+    np.testing.assert_array_equal(*start)
+
+
+def test_several_pictures_are_drawn_side_by_side():
+    states = [replace(state, points=50, layers=("outlines",)) for state in (CFG, AUTO, AUTO)]
+    figure = drawing.draw(*states)
+    assert [tuple(np.round(ax.get_position().bounds, 2)) for ax in figure.axes] == [
+        (0.0, 0.5, 0.5, 0.5),
+        (0.5, 0.5, 0.5, 0.5),
+        (0.0, 0.0, 0.5, 0.5),
+    ]
+    assert [ax.texts[0].get_text() for ax in figure.axes][:2] == [
+        "CFG, w = 4 · 64/4096 − 32/512",
+        "Autoguidance, w = 3 · 64/4096 − 32/512",
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A family of two small networks, and a scene that uses both."""
+    family = library.new_family("fractal_tree")
+    library.add_snapshots(family, train(Recipe(widths=(4, 8), batch=64), 8, snapshots=(4,), progress=False))
+    state = State(main=ModelChoice(8, 8, family=family), guide=ModelChoice(4, 4, family=family))
+    return family, Scene((state,), title="Mine", question="Why?", hidden=("seed-box",))
+
+
+def test_a_trained_family_samples(trained):
+    state = replace(trained[1].state, points=64)
+    assert np.isfinite(np.asarray(compute.trajectory(state, compute.QUICK).samples)).all()
+    with pytest.raises(InputError, match="has no network AB/4/4: train AB too, or set it exact"):
+        compute.models_of(replace(state, method="cfg"))
+    with pytest.raises(InputError, match="no network with main width 64; there are 4, 8"):
+        replace(state, main=replace(state.main, width=64))
+
+
+def test_the_file_restores_the_laboratory_in_another_kernel(trained, monkeypatch):
+    scene = trained[1]
+    content = file_bytes(scene, default_scenes() | {"Mine": scene})
+    assert open_file(content) == (scene, {"Mine": scene})  # the networks are at hand
+    monkeypatch.setattr(library, "_own", {})
+    library.new_family("fractal_tree", "training")  # the name is taken by something else
+    restored, views = open_file(content)
+    assert (restored.title, restored.question, restored.hidden) == ("Mine", "Why?", ("seed-box",))
+    assert restored.state.main == ModelChoice(8, 8, family="loaded 1")
+    assert views == {"Mine": restored}
+    there = compute.models_of(restored.state)
+    monkeypatch.undo()
+    here = compute.models_of(scene.state)
+    x = np.array([[0.3, 0.3]], np.float32)
+    np.testing.assert_array_equal(there.guided.score(x, 0.1), here.guided.score(x, 0.1))
+
+
+def test_damaged_files_are_refused(trained):
+    good = json.loads(file_bytes(trained[1], {}))
+
+    def refused(message, **changed):
+        with pytest.raises(InputError, match=message):
+            open_file(json.dumps(good | changed).encode())
+
+    refused("panels is 5; it must be a list of states", scene={"panels": 5})
+    refused("main family is .*; it must be the name", scene={"panels": [{"main": {"family": ["x"]}}]})
+    known = set(library._own)
+    refused("weight is -1", scene={"panels": [{"weight": -1}]}, networks=[good["networks"][0] | {"family": "other"}])
+    assert set(library._own) == known  # what cannot be shown leaves nothing behind
+    refused("the file has format 2; this toydiff reads format 1", format=2)
+    refused("the file is a 'drawing'; a laboratory is wanted", toydiff="drawing")
+    refused("has lost its scenes or networks", networks=None)
+    refused("network 1 of the file is damaged", networks=[{"family": "a", "file": "?"}])
+    refused("network 1 of the file is damaged", networks=[5])
+    truncated = base64.b64encode(base64.b64decode(good["networks"][0]["file"])[:50]).decode()
+    refused(
+        "^cannot read network 1.safetensors: it is truncated or not a safetensors file",
+        networks=[{"family": "a", "file": truncated}],
+    )
+    refused("unknown family of networks", networks=[], scene={"panels": [{"main": {"family": "nobody's"}}]})
+    with pytest.raises(InputError, match="not JSON"):
+        open_file(b"\xff\x00")
+
+
+def test_a_family_that_is_at_hand_in_part_is_loaded_whole(monkeypatch):
+    recipe = Recipe(widths=(4,), batch=64)
+    monkeypatch.setattr(library, "_own", {})
+    family = library.new_family("fractal_tree")
+    library.add_snapshots(family, train(recipe, 8, snapshots=(4,), progress=False))
+    scene = Scene((State(main=ModelChoice(4, 8, family=family), guide=ModelChoice(4, 4, family=family)),))
+    content = file_bytes(scene, {})
+    monkeypatch.setattr(library, "_own", {})
+    assert library.new_family("fractal_tree") == family
+    library.add_snapshots(family, train(recipe, 4, progress=False))
+    restored, _ = open_file(content)
+    assert restored.state.main == ModelChoice(4, 8, family="loaded 1")
+    assert restored.state.guide == ModelChoice(4, 4, family="loaded 1")
+
+
+def test_panels_keep_their_models_where_these_know_the_new_class():
+    exact = ModelChoice(exact=True)
+    scene = compare(State(main=ModelChoice(16, 512)), State(main=ModelChoice(8, 256)), State(main=exact))
+    both = scene.with_state(replace(scene.state, classes="AB"))
+    assert [state.main for state in both.panels] == [ModelChoice(16, 512), ModelChoice(8, 256), exact]
+
+
+@pytest.mark.parametrize("name", ["three_gaussians", "grid_of_gaussians", "letters"])
+def test_the_whole_view_holds_what_is_sampled(name):
+    x = np.asarray(distribution(name, "A").sample(0, 4096))
+    assert whole_view(name, "A").contains(x).mean() > 0.97

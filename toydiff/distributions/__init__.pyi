@@ -1,0 +1,14 @@
+from .catalogue import DISTRIBUTIONS as DISTRIBUTIONS
+from .catalogue import letters as letters
+from .catalogue import rings as rings
+from .catalogue import spirals as spirals
+from .classics import grid_of_gaussians as grid_of_gaussians
+from .classics import three_gaussians as three_gaussians
+from .drawing import Drawing as Drawing
+from .drawing import Stroke as Stroke
+from .drawing import load_drawing as load_drawing
+from .drawing import save_drawing as save_drawing
+from .mixture import GaussianMixture as GaussianMixture
+from .ratio import Flat as Flat
+from .ratio import Ratio as Ratio
+from .tree import fractal_tree as fractal_tree

@@ -1,0 +1,1 @@
+"""The explorer as a page without code, served on this machine."""

@@ -1,0 +1,213 @@
+"""Films of states: the points on their way from noise to data, the weight going up and down, and training."""
+
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from toydiff.base.checks import InputError, choice, count
+from toydiff.explorer.compute import Quality, points_now
+from toydiff.explorer.drawing import INK, Canvas
+from toydiff.explorer.library import networks
+from toydiff.explorer.scene import MOST_PANELS
+from toydiff.explorer.state import ModelChoice, State, guide_classes
+from toydiff.guidance.methods import METHODS
+from toydiff.sampling.schedules import STEPS, noise_schedule
+
+FPS, SECONDS = 15, 5
+"""Pictures a second, for `film.write_film`, and the length of a film."""
+FRAMES = FPS * SECONDS
+SWEEP_WEIGHTS = (1.0, 5.0)
+"""From no guidance to the largest weight of the explorer's curve."""
+FORTH, BACK = 0.6, 0.25
+"""Parts of the film of the sampling run for the way to the data, and back; in between it stands."""
+REST = 0.4
+"""Part of the time of each snapshot of a training in which its points stand before they go on to the next."""
+
+
+class Moment(NamedTuple):
+    """A picture of a film: the points of a state, or a part of the straight way from there to those of another."""
+
+    state: State
+    onward: State
+    part: float
+
+    @property
+    def shown(self) -> State:
+        """The state that is nearer; caption, outliers and everything but the points are its."""
+        return self.state if self.part < 0.5 else self.onward
+
+
+class Kind(NamedTuple):
+    """A row of the table of films."""
+
+    title: str
+    """As it stands in menus."""
+    course: Callable[[State, int], list[Moment]]
+    """(state, number of pictures) -> a moment for each; the last leads to the first."""
+    says: Callable[[State], str]
+    """What a caption says of a state besides its weight."""
+
+
+def eased(part: float) -> float:
+    """A part of a way, 0 to 1, that is slow at both ends; rounded, so that the way back meets the same moments."""
+    return round((1 - math.cos(math.pi * min(max(part, 0.0), 1.0))) / 2, 6)
+
+
+def play(state: State, n: int) -> list[Moment]:
+    """The sampling run, its end, and quickly back into noise; between two steps of the solver points go straight."""
+    moments = []
+    for t in (i / n for i in range(n)):
+        at = STEPS * min(t / FORTH, 1.0, eased((1 - t) / BACK))
+        before, after = (replace(state, step=step(at)) for step in (math.floor, math.ceil))
+        moments.append(Moment(before, after, at - math.floor(at)))
+    return moments
+
+
+def sweep(state: State, n: int) -> list[Moment]:
+    """The weight up and down; the noise stays the same, so the points move smoothly."""
+    low, high = SWEEP_WEIGHTS
+    weights = [low + (high - low) * eased(2 * min(i, n - i) / n) for i in range(n)]
+    states = [replace(state, weight=w, weight_curve=None, step=STEPS) for w in weights]
+    return [Moment(state, state, 0.0) for state in states]
+
+
+def train_main(state: State, n: int) -> list[Moment]:
+    """The samples as the main model trains, from snapshot to snapshot, and back to the first."""
+    return _train([replace(state, main=model, step=STEPS) for model in snapshots(state, "main")], n)
+
+
+def train_guide(state: State, n: int) -> list[Moment]:
+    """The samples as the guide trains."""
+    return _train([replace(state, guide=model, step=STEPS) for model in snapshots(state, "guide")], n)
+
+
+def _train(states: list[State], n: int) -> list[Moment]:
+    """Rest and go on, snapshot by snapshot; rest for longer at the last, and go straight back to the first."""
+    last = len(states) - 1
+    moments = []
+    for i in range(n):
+        at = (last + 2.5) * i / n  # in units of a snapshot; the last rests for 1.5, the way back takes 1
+        if at < last:
+            first, onward, passed = states[int(at)], states[int(at) + 1], (at % 1 - REST) / (1 - REST)
+        else:
+            first, onward, passed = states[-1], states[0], at - last - 1.5
+        part = eased(passed) if onward != first else 0.0
+        moments.append(Moment(first, onward if part else first, part))
+    return moments
+
+
+def snapshots(state: State, which: str) -> list[ModelChoice]:
+    """The networks like a state's "main" or "guide" after fewer or more steps; only itself where it is not trained."""
+    model: ModelChoice = getattr(state, which)
+    everything = guide_classes(state.method, state.distribution, state.classes)
+    classes = [state.classes] if which == "main" else everything
+    if model.exact or not classes:
+        return [model]
+    names = networks(state.distribution, model.family)
+    steps = [{n.steps for n in names if (n.classes, n.width) == (c, model.width)} for c in classes]
+    return [replace(model, steps=step) for step in sorted(set.intersection(*steps))] or [model]
+
+
+def _size(model: ModelChoice) -> str:
+    return "exact" if model.exact else f"{model.steps} steps"
+
+
+def _say_guide(state: State) -> str:
+    trained = guide_classes(state.method, state.distribution, state.classes)
+    return f"guide: {_size(state.guide)}" if trained else "no trained guide"
+
+
+KINDS: dict[str, Kind] = {
+    "play": Kind("from noise to data", play, lambda state: f"σ = {noise_schedule()[state.step]:.3f}"),
+    "sweep": Kind("the weight up and down", sweep, lambda state: ""),
+    "train": Kind("the main model trains", train_main, lambda state: f"main: {_size(state.main)}"),
+    "train-guide": Kind("the guide trains", train_guide, _say_guide),
+}
+"""The films; another one is one function and one row."""
+
+
+def frames(states: Sequence[State], kind: str, pixels: int, n: int = FRAMES) -> Iterator[Image.Image]:
+    """The pictures of a film, drawn as they are asked for; Matplotlib wants no other thread drawing meanwhile.
+
+    Args:
+        states: one to four, side by side; four in two rows.
+        kind: a row of `KINDS`.
+        pixels: of each side of each state's picture; its caption stands above it.
+        n: how many pictures.
+
+    Raises:
+        InputError: a number or the kind is out of range, a network does not exist, or nothing would move.
+    """
+    row = KINDS[choice("film", kind, KINDS)]
+    count("number of states of a film", len(states), 1, MOST_PANELS)
+    pixels, n = count("pixels", pixels, 64, 4096), count("number of pictures", n, 2)
+    courses = [row.course(state, n) for state in states]
+    if all(len(set(course)) == 1 for course in courses):
+        raise InputError(f"nothing would move: {row.title} changes none of these pictures; choose another film")
+    return _draw(courses, row, pixels)
+
+
+def _draw(courses: list[list[Moment]], row: Kind, pixels: int) -> Iterator[Image.Image]:
+    canvases = [Canvas(pixels) for _ in courses]  # one each: its background stays where it does not change
+    drawn: dict[tuple[Moment, ...], bytes] = {}  # the way back, or the end that stands, is not drawn again
+    size = 0, 0
+    for now in zip(*courses, strict=True):
+        if now not in drawn:
+            pictures = [_paint(canvas, moment) for canvas, moment in zip(canvases, now, strict=True)]
+            captions = [caption(row, moment.shown) for moment in now]
+            together = _arrange([_captioned(p, lines) for p, lines in zip(pictures, captions, strict=True)])
+            size, drawn[now] = together.size, zlib.compress(together.tobytes(), 1)
+        yield Image.frombytes("RGB", size, zlib.decompress(drawn[now]))
+
+
+def _paint(canvas: Canvas, moment: Moment) -> Image.Image:
+    # The paper's solver, although slower: multistep solvers diverge where truncation's weight is 3 or more.
+    quality = Quality.full(moment.shown)
+    start, end = (points_now(state, quality) for state in moment[:2])
+    now = start + np.float32(moment.part) * (end - start)
+    return canvas.paint(moment.shown, quality, quality, now)
+
+
+def caption(row: Kind, state: State) -> tuple[str, str]:
+    """Two lines: the method, then the weight and what the film changes, in digits that keep their places."""
+    weight = f"w = {state.weight:.2f}" if state.weight_curve is None else "w drawn"
+    return METHODS[state.method].title, f"{weight}   {row.says(state)}"
+
+
+def _captioned(picture: Image.Image, lines: tuple[str, str]) -> Image.Image:
+    """The picture under its caption, which covers nothing."""
+    width, height = picture.size
+    size, margin = width // 19, width // 40
+    top = round(2.6 * size) + margin
+    result = Image.new("RGB", (width, top + height), "white")
+    draw = ImageDraw.Draw(result)
+    for i, (line, font) in enumerate(zip(lines, ("DejaVuSans-Bold", "DejaVuSans"), strict=True)):
+        draw.text((margin, margin // 2 + round(1.3 * size * i)), line, INK, _font(font, size))
+    result.paste(picture.convert("RGB"), (0, top))
+    return result
+
+
+@lru_cache(maxsize=16)
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    """A font that comes with Matplotlib: the same on every machine."""
+    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size)
+
+
+def _arrange(pictures: list[Image.Image]) -> Image.Image:
+    """Side by side; four in two rows."""
+    columns = 2 if len(pictures) == 4 else len(pictures)
+    width, height = pictures[0].size
+    gap = width // 40
+    size = columns * (width + gap) - gap, -(-len(pictures) // columns) * height
+    result = Image.new("RGB", size, "white")
+    for i, picture in enumerate(pictures):
+        result.paste(picture, (i % columns * (width + gap), i // columns * height))
+    return result

@@ -1,0 +1,1 @@
+"""The explorer in notebooks, and the lessons there."""

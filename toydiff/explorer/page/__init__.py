@@ -1,0 +1,1 @@
+"""The explorer as one file that needs no Python."""

@@ -1,0 +1,82 @@
+"""Guided models by the names of their networks: by default the paper's."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from toydiff.base.checks import InputError, choice
+from toydiff.base.score_model import Exact, ScoreModel
+from toydiff.distributions import catalogue
+from toydiff.guidance.methods import ALL_SIGMAS, METHODS, Guided, guide
+from toydiff.networks.bundles import bundle_of, default_main
+from toydiff.networks.names import is_network
+from toydiff.networks.zoo import classifier_name, open_model
+
+
+def default_guides(method: str, distribution: catalogue.Source = "fractal_tree") -> tuple[str, ...]:
+    """The names of a method's guides where none are given: of the tree the paper's.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    size = bundle_of(distribution).guide
+
+    def here(name: str) -> str:
+        head, *rest = name.split("/")
+        if not is_network(name):
+            return classifier_name(distribution, *rest)
+        return name if size is None else f"{head}/{size}"
+
+    return tuple(map(here, METHODS[choice("method", method, METHODS)].guides))
+
+
+def _same(a: Exact, b: Exact) -> bool:
+    """Whether two distributions are of the same arrays."""
+    alike: bool = jax.tree.structure(a) == jax.tree.structure(b)  # type: ignore[operator]
+    return alike and jax.tree.all(jax.tree.map(np.array_equal, a, b))
+
+
+def guided_model(
+    method: str = "unguided",
+    weight: float | jax.Array | None = None,
+    *,
+    main: str | ScoreModel | None = None,
+    guides: Sequence[str | ScoreModel] | None = None,
+    interval: tuple[float, float] = ALL_SIGMAS,
+    share: float | jax.Array = 0.5,
+    distribution: catalogue.Source = "fractal_tree",
+) -> Guided:
+    """A guided model from the zoo; by default the paper's.
+
+    Args:
+        method: a row of `toydiff.METHODS`.
+        weight: w; 1 is no guidance; by default the method's.
+        main: the model that is guided, itself or its name (see `open_model`); by default width 64 at the last
+            snapshot of class A.
+        guides: the models that it is steered away from, likewise; by default the
+            distribution's.
+        interval: (lo, hi): the weight is 1 outside lo < sigma <= hi.
+        share: of autoguidance in the mix.
+        distribution: whose models the names mean.
+
+    Raises:
+        InputError: a model or the method does not exist, a number is out of range, or the method's own guides
+            are of another class or distribution than the main model.
+
+    Example:
+        >>> import toydiff
+        >>> model = toydiff.guided_model("autoguidance", 2.0)
+        >>> model.main.architecture.width, model.guides[0].architecture.width
+        (64, 32)
+    """
+    names = default_guides(method, distribution) if guides is None else guides
+    chosen = (default_main(distribution) if main is None else main, *names)
+    models = [model if isinstance(model, ScoreModel) else open_model(model, distribution) for model in chosen]
+    if guides is None and names:
+        guided = catalogue.distribution(distribution, "A")
+        if not _same(models[0].truth(), guided):
+            raise InputError(
+                f"the guides of {method} are of class A of {distribution}, the main model is not: name its guides"
+            )
+    return guide(method, *models, weight=weight, interval=interval, share=share)

@@ -1,0 +1,5 @@
+"""Networks as score models: what they are, how they are trained, and the bundled ones by their names."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,16 @@
+from .averages import STORED_LENGTHS as STORED_LENGTHS
+from .classifier import exact_classifier as exact_classifier
+from .classifier import train_classifier as train_classifier
+from .denoiser import Denoiser as Denoiser
+from .model_file import load_averages as load_averages
+from .model_file import load_weights as load_weights
+from .model_file import save_averages as save_averages
+from .model_file import save_model as save_model
+from .objective import validation_loss as validation_loss
+from .perturbed import perturb as perturb
+from .recipe import Recipe as Recipe
+from .training import Training as Training
+from .training import train as train
+from .zoo import list_models as list_models
+from .zoo import load_model as load_model
+from .zoo import open_model as open_model

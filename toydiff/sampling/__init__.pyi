@@ -1,0 +1,10 @@
+from .likelihood import divergences as divergences
+from .likelihood import log_likelihood as log_likelihood
+from .likelihood import sample_with_log_density as sample_with_log_density
+from .sampler import Trajectory as Trajectory
+from .sampler import sample as sample
+from .sampler import sample_chunks as sample_chunks
+from .schedules import adams_schedule as adams_schedule
+from .schedules import noise_schedule as noise_schedule
+from .schedules import normal_schedule as normal_schedule
+from .solvers import SOLVERS as SOLVERS
