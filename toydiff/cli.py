@@ -79,11 +79,13 @@ def _train(parser: Parser, arguments: Sequence[str]) -> int:
 
 def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.ndarray"], dict[str, Any]]:
     """The model, its samples [n, 2] in chunks and the recipe that gives them again."""
+    import numpy as np
+
     from toydiff.base import checks
     from toydiff.distributions import catalogue
     from toydiff.guidance import methods, named
     from toydiff.networks import bundles
-    from toydiff.sampling import sample_file, sampler
+    from toydiff.sampling import sample_file, sampler, solvers
 
     distribution = catalogue.open_distribution(options.distribution)
     main = bundles.default_main(distribution) if options.main is None else options.main
@@ -99,16 +101,14 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
         distribution=distribution,
     )
     n = checks.count("n", options.n)
-    chunks = sampler.sample_chunks(
-        model,
-        options.seed,
-        n,
-        steps=options.steps,
-        sigma_min=options.sigma_min,
-        sigma_max=options.sigma_max,
-        solver=options.solver,
-        start=None if checks.choice("start", options.start, ["exact", "noise"]) == "exact" else "noise",
-    )
+    how: dict[str, Any] = {name: getattr(options, name) for name in ("steps", "sigma_min", "sigma_max", "solver")}
+    how["start"] = None if checks.choice("start", options.start, ["exact", "noise"]) == "exact" else "noise"
+    if solvers.SOLVERS[checks.choice("solver", options.solver, solvers.SOLVERS)].population:
+        chunks: Iterator[np.ndarray] = (
+            np.asarray(sampler.sample(model, options.seed, n, path=False, **how).samples) for _ in range(1)
+        )
+    else:
+        chunks = sampler.sample_chunks(model, options.seed, n, **how)
     weight = method.weight if options.weight is None else options.weight
     recipe = {
         name: value for name, value in vars(options).items() if name not in ("out", "json", "guide", "model_loss")

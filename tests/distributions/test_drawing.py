@@ -11,7 +11,7 @@ from toydiff import Drawing, InputError, Recipe, Stroke, load_drawing, save_draw
 from toydiff.distributions import catalogue
 from toydiff.distributions.drawing import MAX_COMPONENTS, MAX_POINTS
 from toydiff.networks.denoiser import Denoiser
-from toydiff.networks.energy import init_params
+from toydiff.networks.energy import Architecture, init_params
 
 WAVE = tuple((x, 0.4 * np.sin(5 * x)) for x in np.linspace(-0.9, 0.8, 40).tolist())
 STROKES = (Stroke("A", 0.1, WAVE), Stroke("B", 0.06, ((-0.2, -0.8), (0.9, 0.7))), Stroke("A", 0.3, ((0.5, 0.9),)))
@@ -243,9 +243,7 @@ def test_equal_drawings_compile_once(drawing, key):
         traces.append(1)
         return model.log_density_at(x, np.float32(0.5))
 
-    model = partial(
-        Denoiser, init_params(toydiff.denoiser.Architecture(4), key), None, toydiff.denoiser.Architecture(4)
-    )
+    model = partial(Denoiser, init_params(Architecture(4), key), None, Architecture(4))
     for same in (drawing, Drawing.from_json(drawing.to_json()), Drawing(STROKES)):
         log_density(model(same), np.zeros(2, np.float32))
     assert len(traces) == 1

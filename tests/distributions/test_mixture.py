@@ -8,7 +8,7 @@ import pytest
 
 from toydiff import GaussianMixture, InputError, fractal_tree
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "fractal_tree.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "fractal_tree.json").read_text())
 FAR = np.array([[10.0, 10.0], [-12.0, 3.0], [0.0, -11.0], [20.0, -20.0]])
 
 

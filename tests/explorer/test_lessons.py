@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from browser import open_page
 
-import toydiff
 from toydiff import InputError
 from toydiff.distributions.ratio import Flat
 from toydiff.explorer import compute
@@ -21,6 +20,7 @@ from toydiff.explorer.jupyter.controls import Controls
 from toydiff.explorer.jupyter.explorer import Explorer
 from toydiff.explorer.state import State
 from toydiff.guidance.methods import METHODS, Method
+from toydiff.measuring.distances import Estimate
 from toydiff.sampling.schedules import normal_schedule
 
 ANSWERS = {
@@ -202,7 +202,7 @@ def test_panels_and_tables_are_shown(monkeypatch):
     monkeypatch.setattr(lessons, "display", shown.append)
     with lessons.panels("left", "right") as axes:
         assert [ax.get_title() for ax in axes] == ["left", "right"]
-    lessons.show_numbers({"<one>": {"branch_coverage": toydiff.distances.Estimate(0.5, 0.01)}})
+    lessons.show_numbers({"<one>": {"branch_coverage": Estimate(0.5, 0.01)}})
     picture, table = shown
     assert picture.data.startswith(b"\x89PNG")
     assert "<th>&lt;one&gt;</th>" in table.data

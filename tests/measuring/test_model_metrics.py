@@ -3,6 +3,7 @@ import pytest
 
 import toydiff
 from toydiff import InputError, evaluate_model
+from toydiff.measuring.distances import Estimate
 from toydiff.measuring.model_metrics import MODEL_METRICS, ModelMetric
 
 ENDPOINT = {"endpoint_distance": MODEL_METRICS["endpoint_distance"]}
@@ -51,7 +52,7 @@ def test_rows_share_what_is_measured(tiny_mixture, monkeypatch):
         return (1.0, 0.1), (2.0, 0.2)
 
     for i in range(2):
-        row = ModelMetric(both, f"number {i}", "lower", lambda measured, i=i: toydiff.distances.Estimate(*measured[i]))
+        row = ModelMetric(both, f"number {i}", "lower", lambda measured, i=i: Estimate(*measured[i]))
         monkeypatch.setitem(MODEL_METRICS, f"number_{i}", row)
     found = evaluate_model(tiny_mixture, 3, 10)
     assert calls == [(tiny_mixture, 3, 10)]

@@ -10,8 +10,7 @@ import pytest
 import toydiff
 from toydiff import InputError, cli, sample_chunks
 from toydiff.base import random
-from toydiff.sampling import sampler
-from toydiff.sampling.sampler import sample_file
+from toydiff.sampling import sample_file, sampler
 
 THREE = ("sample", "--distribution", "three_gaussians", "--main", "exact/A", "--solver", "euler", "--steps", "2")
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,15 @@ SMALLEST_SIGMA, LARGEST_SIGMA = 1e-6, 1e4
 """Noise levels that float32 can square and divide by, with room to spare."""
 KNOWN_DRAWS = 1 << 18
 """Exact draws that stand for what an exact distribution has no closed form of."""
+
+
+class Evaluation(NamedTuple):
+    """What a sampler gets of a model at a point x [2] and a noise level sigma []."""
+
+    score: jax.Array
+    """[2]; the step goes towards D = x + sigma^2 score."""
+    renoise: jax.Array | None = None
+    """The denoised point [2] whose noise, x - renoise, the step keeps; None: its own, x - D."""
 
 
 class ScoreModel(ABC):
@@ -44,9 +53,27 @@ class ScoreModel(ABC):
         """Whether it is a ratio of densities, such as a classifier, and not a density to be sampled."""
         return False
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether where a point goes depends on the point and the noise level alone: no memory, no changed step."""
+        return True
+
+    @property
+    def renoises(self) -> bool:
+        """Whether its evaluations have a `renoise`, which not every solver can take."""
+        return False
+
     @abstractmethod
     def score_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
         """The score [2] at one point x [2] and one noise level sigma []."""
+
+    def memory(self) -> Any:
+        """What is remembered of a point along its trajectory, at the start: a tree of arrays; () for most."""
+        return ()
+
+    def evaluate_at(self, x: jax.Array, sigma: jax.Array, memory: Any) -> tuple[Evaluation, Any]:
+        """What a sampler's step needs at one point x [2] and one noise level sigma [], and the memory after it."""
+        return Evaluation(self.score_at(x, sigma)), memory
 
     @abstractmethod
     def truth(self) -> "Exact":

@@ -279,7 +279,7 @@ def plot_trajectories(
     if len(trajectory.x) < 2:
         raise InputError("the trajectory holds the samples only; sample with path=True")
     ax = frame(view, ax=ax)
-    paths = np.moveaxis(np.asarray(trajectory.x), 0, 1)
+    paths = np.moveaxis(np.asarray(trajectory.ways), 0, 1)
     lines = LineCollection(list(paths), colors=color, linewidths=linewidth, alpha=0.8, zorder=2.5)
     ax.add_collection(lines, autolim=False)
     ax.scatter(paths[:, -1, 0], paths[:, -1, 1], s=5 * linewidth, c=color, linewidths=0, zorder=3)

@@ -180,6 +180,10 @@ def _check(
 ) -> Callable[[jax.Array], jax.Array]:
     """The log density of points [n, 2] at sigma_max, all arguments checked."""
     check_model(model)
+    if not model.pointwise:
+        raise InputError(
+            "the model's rule remembers the way of a point or changes the step: its samples have no known density"
+        )
     sigma = number("sigma", sigma, SMALLEST_SIGMA, LARGEST_SIGMA)
     number("sigma_max", sigma_max, sigma, LARGEST_SIGMA, above=sigma)
     count("steps", steps, 1, 100_000)

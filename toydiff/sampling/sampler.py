@@ -1,6 +1,6 @@
 """From noise to data along the probability-flow ODE, or with fresh noise."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,9 +13,17 @@ from toydiff.base import random
 from toydiff.base.checks import InputError, choice, count, number
 from toydiff.base.devices import map_points, on_all_cores
 from toydiff.base.random import Seed, as_key
-from toydiff.base.score_model import LARGEST_SIGMA, SMALLEST_SIGMA, Exact, ScoreModel, check_model, check_points
+from toydiff.base.score_model import (
+    LARGEST_SIGMA,
+    SMALLEST_SIGMA,
+    Evaluation,
+    Exact,
+    ScoreModel,
+    check_model,
+    check_points,
+)
 from toydiff.sampling.schedules import RHO, SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
-from toydiff.sampling.solvers import SOLVERS, Path
+from toydiff.sampling.solvers import SOLVERS, Evaluate, Point, Sampler
 
 
 class Trajectory(NamedTuple):
@@ -25,11 +33,27 @@ class Trajectory(NamedTuple):
     """[steps + 1, n, 2], or [1, n, 2] when only the samples were kept."""
     sigma: jax.Array
     """Noise level of each row of `x`, falling to 0."""
+    log_weight: jax.Array | None = None
+    """Of a population the logarithm of each point's weight, like `x` without its last axis; None: all count alike."""
+    ancestors: jax.Array | None = None
+    """Of a population the number that each point had in the row before; None: the same."""
 
     @property
     def samples(self) -> jax.Array:
         """The points at the end, [n, 2]."""
         return self.x[-1]
+
+    @property
+    def ways(self) -> jax.Array:
+        """The way of each sample, from ancestor to descendant, [steps + 1, n, 2]: `x` where nothing was resampled."""
+        if self.ancestors is None:
+            return self.x
+
+        def back(number: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            x, ancestors = row
+            return ancestors[number], x[number]
+
+        return jax.lax.scan(back, jnp.arange(self.x.shape[1]), (self.x, self.ancestors), reverse=True)[1]
 
 
 def sample(
@@ -78,16 +102,32 @@ def sample(
     check_model(model)
     n, first = count("n", n), count("first", first, 0)
     row = SOLVERS[choice("solver", solver, SOLVERS)]
+    _check_pair(model, solver)
+    if first and row.population:
+        raise InputError(f"solver {solver!r} moves all points together; they have no part from number {first} on")
     if schedule is None:
         sigmas = noise_schedule(steps, sigma_min=sigma_min, sigma_max=sigma_max, rho=rho)
     else:
         sigmas = _check_schedule(schedule)
     x = starting_points(model, key, n, float(sigmas[0]), start, first=first)
     rows = jax.tree.map(lambda r: jnp.asarray(r, x.dtype), row.rows(tuple(sigmas.tolist())))
-    solve = partial(_solve, rows=rows, integrate=row.integrate, path=bool(path))
-    keys = [random.keys(jax.random.fold_in(as_key(key), 1), first, n)] if row.stochastic else []
-    xs = jnp.moveaxis(on_all_cores(solve, model, model.block, x, *keys), 0, 1)
-    return Trajectory(xs, jnp.asarray(sigmas if path else sigmas[-1:], x.dtype))
+    own_key = jax.random.fold_in(as_key(key), 1) if row.stochastic else None
+    levels = jnp.asarray(sigmas if path else sigmas[-1:], x.dtype)
+    if row.population:
+        return Trajectory(*_solve_together(model, x, own_key, rows, row=row, path=bool(path)))._replace(sigma=levels)
+    solve = partial(_solve, rows=rows, row=row, path=bool(path))
+    keys = [] if own_key is None else [random.keys(own_key, first, n)]
+    return Trajectory(jnp.moveaxis(on_all_cores(solve, model, model.block, x, *keys), 0, 1), levels)
+
+
+def _check_pair(model: ScoreModel, solver: str) -> None:
+    """See that the solver can take the model's steps."""
+    able = [name for name, row in SOLVERS.items() if row.renoises]
+    if model.renoises and solver not in able:
+        raise InputError(
+            f"solver {solver!r} keeps the noise of the point that it steps to, and the model's rule that of another "
+            f"one; solvers that can are {', '.join(able)}"
+        )
 
 
 def sample_chunks(
@@ -113,6 +153,9 @@ def sample_chunks(
         InputError: as `sample`, when the first chunk is asked for.
     """
     check_model(model)
+    solver = options.get("solver", "heun")
+    if SOLVERS[choice("solver", solver, SOLVERS)].population:
+        raise InputError(f"solver {solver!r} moves all points together; it cannot draw them in chunks")
     n = count("n", n)
     chunks = -(-n // count("chunk", chunk))
     size = min(n, -(-n // (chunks * model.block)) * model.block)  # whole blocks: they are what `sample` computes
@@ -163,14 +206,58 @@ def _check_schedule(schedule: ArrayLike) -> np.ndarray:
     return sigmas
 
 
-@partial(jax.jit, static_argnames=("integrate", "path"))
-def _solve(
-    model: ScoreModel, x: jax.Array, *keys: jax.Array, rows: Any, integrate: Callable[..., Path], path: bool
-) -> jax.Array:
-    def solve_point(start: jax.Array, *key: jax.Array) -> jax.Array:
-        end, between = integrate(model.score_at, start, rows, path, *key)
-        if between is None:
-            return end[None]
-        return jnp.concatenate([start[None], between, end[None]])
+@partial(jax.jit, static_argnames=("row", "path"))
+def _solve(model: ScoreModel, x: jax.Array, *keys: jax.Array, rows: Any, row: Sampler, path: bool) -> jax.Array:
+    """The ways of points [n, 2] that do not know of each other, [n, steps + 1, 2] or [n, 1, 2]."""
+
+    def solve_point(start: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        point = Point(start, model.memory(), row.init(start, rows, key))
+        return follow(row, model.evaluate_at, point, rows, path).x
 
     return map_points(solve_point, model.block, x, *keys)
+
+
+@partial(jax.jit, static_argnames=("row", "path"))
+def _solve_together(
+    model: ScoreModel, x: jax.Array, key: jax.Array | None, rows: Any, *, row: Sampler, path: bool
+) -> tuple[jax.Array, None, jax.Array, jax.Array]:
+    """The ways of a population [n, 2]: all its points in each step, the model a block of them at a time."""
+
+    def evaluate(x: jax.Array, sigma: jax.Array, memory: Any) -> tuple[Evaluation, Any]:
+        return map_points(lambda x, memory: model.evaluate_at(x, sigma, memory), model.block, x, memory)
+
+    n = len(x)
+    memory = jax.tree.map(lambda a: jnp.broadcast_to(a, (n, *jnp.shape(a))), model.memory())
+    data = None if key is None else jax.random.key_data(key)
+    start = Point(x, memory, row.init(x, rows, data), jnp.zeros(n, x.dtype), jnp.arange(n))
+    seen = follow(row, evaluate, start, rows, path)
+    return seen.x, None, seen.log_weight, seen.ancestors  # type: ignore[return-value]
+
+
+def follow(row: Sampler, evaluate: Evaluate, point: Point, rows: Any, path: bool) -> Point:
+    """The one loop: a point, or a population, from the first noise level to 0, as it is to be seen on the way.
+
+    Returns:
+        Each array with an axis before its own: steps + 1 noise levels, or the end alone where `path` is false. What
+        model and solver remember is left out.
+    """
+
+    def step(point: Point, at: Any) -> tuple[Point, Point | None]:
+        point, here = row.step(evaluate, point, at)
+        return point, (_visible(here) if path else None)
+
+    alike = rows if row.last is None else jax.tree.map(lambda r: r[:-1], rows)
+    point, seen = jax.lax.scan(step, point, alike)
+    parts = [seen] if seen is not None else []
+    if row.last is not None:
+        point, here = row.last(evaluate, point, jax.tree.map(lambda r: r[-1], rows))
+        parts += [_one_row(here)] if path else []
+    return jax.tree.map(lambda *some: jnp.concatenate(some), *parts, _one_row(point))
+
+
+def _visible(point: Point) -> Point:
+    return point._replace(memory=(), own=())
+
+
+def _one_row(point: Point) -> Point:
+    return jax.tree.map(lambda a: a[None], _visible(point))
