@@ -28,7 +28,7 @@ from toydiff.cli_options import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from toydiff.guidance.methods import Guided
+    from toydiff.guidance.guided import Guided
 
 
 def _train(parser: Parser, arguments: Sequence[str]) -> int:
@@ -91,14 +91,15 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
     main = bundles.default_main(distribution) if options.main is None else options.main
     method = methods.METHODS[checks.choice("method", options.method, methods.METHODS)]
     lo, hi = options.interval or methods.ALL_SIGMAS
+    knobs = methods.all_knobs() | {name: knob for name, knob in method.knobs.items() if name != "weight"}
     model = named.guided_model(
         options.method,
         options.weight,
         main=main,
         guides=options.guide,
         interval=(lo, hi),
-        share=options.share,
         distribution=distribution,
+        **{name: value for name in knobs if (value := getattr(options, name)) is not None},
     )
     n = checks.count("n", options.n)
     how: dict[str, Any] = {name: getattr(options, name) for name in ("steps", "sigma_min", "sigma_max", "solver")}
@@ -113,6 +114,7 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
     recipe = {
         name: value for name, value in vars(options).items() if name not in ("out", "json", "guide", "model_loss")
     }
+    recipe |= {name: knob.default for name, knob in knobs.items() if recipe[name] is None}
     # JSON has no infinity: null is no upper bound.
     recipe |= {
         "weight": weight if isinstance(weight, float) else dict(zip(*weight, strict=True)),

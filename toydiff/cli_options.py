@@ -43,7 +43,7 @@ def weight(text: str) -> Any:
     """A weight from "3", or a curve over the noise level from "0.01:1,0.1:3": pairs of sigma and w."""
     if ":" not in text:
         return float(text)
-    from toydiff.guidance.methods import WeightCurve
+    from toydiff.guidance.guided import WeightCurve
 
     pairs = [[float(number) for number in part.split(":", 1)] for part in text.split(",")]
     return WeightCurve(*zip(*pairs, strict=True))
@@ -134,7 +134,8 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         metavar=("LO", "HI"),
         help="guide where LO < sigma <= HI only (default: everywhere)",
     )
-    add("--share", type=float, default=0.5, help="of autoguidance in the mix")
+    for name, knob in methods.all_knobs().items():
+        add(f"--{name.replace('_', '-')}", type=float, help=f"{knob.help} (default: {knob.default:g})")
     add("--distribution", default="fractal_tree", help="that the models are of: a name or a drawing's .json file")
     add("-n", type=int, default=16_384, help="how many samples")
     add("--seed", type=int, default=0, help="of the noise")

@@ -12,8 +12,7 @@ from toydiff.explorer import compute, drawing
 from toydiff.explorer.compute import QUICK, Quality
 from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, with_classes, zoom
-from toydiff.guidance.methods import WeightCurve
-from toydiff.networks.names import is_network
+from toydiff.guidance.guided import WeightCurve
 from toydiff.results.plotting import FULL_VIEW, View
 from toydiff.sampling.schedules import KNOTS
 
@@ -100,8 +99,8 @@ def test_zoom_keeps_the_point_under_the_pointer_and_pan_moves():
 def test_models_are_those_of_the_method(method):
     """To the last parameter, so that they need not be evaluated."""
     weight = 1.0 if method == "unguided" else 2.0
-    sizes = [name.split("/")[1:] for name in METHODS[method].guides if is_network(name)]
-    guide = ModelChoice(*map(int, sizes[0])) if sizes else ModelChoice()
+    networks = METHODS[method].networks
+    guide = ModelChoice(*networks[0].size) if networks else ModelChoice()
     models = compute.models_of(State(method=method, weight=weight, guide=guide))
     curve = WeightCurve(KNOTS, (weight,) * len(KNOTS))
     expected = toydiff.guided_model(method, curve, interval=State().interval)

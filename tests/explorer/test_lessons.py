@@ -11,7 +11,6 @@ import pytest
 from browser import open_page
 
 from toydiff import InputError
-from toydiff.distributions.ratio import Flat
 from toydiff.explorer import compute
 from toydiff.explorer.app.server import LESSONS, NOTEBOOK, notebook_folder, serve
 from toydiff.explorer.compute import Quality
@@ -19,7 +18,9 @@ from toydiff.explorer.jupyter import lessons
 from toydiff.explorer.jupyter.controls import Controls
 from toydiff.explorer.jupyter.explorer import Explorer
 from toydiff.explorer.state import State
-from toydiff.guidance.methods import METHODS, Method
+from toydiff.guidance.methods import METHODS
+from toydiff.guidance.row import Method, linear
+from toydiff.guidance.rules import with_flat
 from toydiff.measuring.distances import Estimate
 from toydiff.sampling.schedules import normal_schedule
 
@@ -68,8 +69,8 @@ ANSWERS = {
     },
     7: {
         "check_half": (
-            "lambda main, guides, weight, share: (guides, ((1 + weight) / 2,))",
-            "lambda main, guides, weight, share: (guides, (weight / 2,))",
+            'lambda knobs: ((1 + knobs["weight"]) / 2,)',
+            'lambda knobs: (knobs["weight"] / 2,)',
         ),
         "check_flat": ("'truncation'", "'unguided'"),
         "check_better": ("2.0", "1.0"),
@@ -211,7 +212,7 @@ def test_panels_and_tables_are_shown(monkeypatch):
 
 def test_the_explorer_follows_a_method_that_is_written_again(monkeypatch):
     def rule(strength):
-        return lambda main, guides, weight, share: ((Flat(),), (strength,))
+        return linear(lambda knobs: (strength,), with_flat)
 
     controls = Controls(State(), lambda state: None, lambda error: None)
     quality = Quality(32, 0, "euler", tuple(normal_schedule(3)))

@@ -8,7 +8,7 @@ from toydiff import METHODS, InputError, noise_schedule
 from toydiff.explorer import compute, drawing
 from toydiff.explorer.probe import _probe, probe
 from toydiff.explorer.state import ModelChoice, State
-from toydiff.guidance.methods import WeightCurve
+from toydiff.guidance.guided import WeightCurve
 from toydiff.sampling.schedules import KNOTS
 
 AT = (0.62, 0.41)

@@ -7,7 +7,9 @@ import pytest
 
 import toydiff
 from toydiff import METHODS, InputError, Ratio, guide
-from toydiff.guidance.methods import Method, WeightCurve
+from toydiff.guidance.guided import WeightCurve
+from toydiff.guidance.row import Method, linear, weight_knob
+from toydiff.guidance.rules import with_flat
 
 
 @pytest.fixture
@@ -206,11 +208,9 @@ def test_an_added_method_is_found_everywhere(keep_rows, few_draws, monkeypatch, 
     from toydiff import cli
     from toydiff.results import paper
 
-    def half_truncation(main, guides, weight, share):
-        return (toydiff.Flat(),), ((weight + 1) / 2,)
-
+    half = linear(lambda knobs: ((knobs["weight"] + 1) / 2,), with_flat)
     keep_rows(METHODS, "unguided", "cfg")
-    monkeypatch.setitem(METHODS, "half", Method(half_truncation, "Half truncation", "Half", (), 1.2))
+    monkeypatch.setitem(METHODS, "half", Method(half, "Half truncation", "Half", knobs={"weight": weight_knob(1.2)}))
     out = tmp_path / "samples.npz"
     assert cli.main(["sample", "--method", "half", "-n", "32", "--steps", "3", "--out", str(out)]) == 0
     assert out.exists()
@@ -229,9 +229,9 @@ def test_an_added_method_is_found_everywhere(keep_rows, few_draws, monkeypatch, 
 def test_a_rule_gives_a_weight_for_each_model(tree, monkeypatch):
     """A weight of its own may be one number, whatever the knots of the curve."""
     curve = toydiff.WeightCurve((0.1, 1.0), (1.0, 3.0))
-    monkeypatch.setitem(METHODS, "fixed", Method(lambda *_: ((toydiff.Flat(),), (2.0,)), "Fixed", "Fixed"))
+    monkeypatch.setitem(METHODS, "fixed", Method(linear(lambda knobs: (2.0,), with_flat), "Fixed", "Fixed"))
     x = tree.sample(0, 8, 0.1)
     np.testing.assert_allclose(guide("fixed", tree, weight=curve).score(x, 0.1), 2 * tree.score(x, 0.1), rtol=1e-4)
-    monkeypatch.setitem(METHODS, "short", Method(lambda *_: ((toydiff.Flat(),), ()), "Short", "Short"))
+    monkeypatch.setitem(METHODS, "short", Method(linear(lambda knobs: (), with_flat), "Short", "Short"))
     with pytest.raises(InputError, match="rule of method 'short' gives 1 models and 0 weights"):
         guide("short", tree, weight=curve)

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import toydiff
-from toydiff.guidance.methods import best_weight
+from toydiff.guidance.guided import best_weight
 from toydiff.results import gallery, plotting
 from toydiff.results.gallery import Ended
 

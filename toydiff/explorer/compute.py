@@ -1,6 +1,5 @@
 """From a state to arrays, numbers and pictures; no widget is imported here."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +14,9 @@ from toydiff.base.score_model import Exact, ScoreModel
 from toydiff.distributions import catalogue
 from toydiff.explorer.library import available, network
 from toydiff.explorer.state import State, guide_classes
-from toydiff.guidance.methods import METHODS, Guided, Method, WeightCurve, guide
+from toydiff.guidance.guided import Guided, WeightCurve
+from toydiff.guidance.methods import METHODS, guide
+from toydiff.guidance.row import Method
 from toydiff.measuring import metrics
 from toydiff.measuring.reference import reference_of
 from toydiff.networks.names import ModelName
@@ -53,36 +54,28 @@ CURVE = Quality(2048, 0, "adams34", tuple(adams_schedule()))
 
 
 class Rung(NamedTuple):
-    """A solver and how far it reaches: beyond this weight it is off the trajectories, and soon diverges."""
+    """A solver that takes some weights; see `Reach` for which."""
 
-    reach: float
-    reach_of_truncation: float
     solver: str
     levels: tuple[float, ...]
 
 
-PAPERS = Rung(math.inf, math.inf, "heun", tuple(noise_schedule()))
-LADDERS = {
-    QUICK[2:]: (
-        Rung(3.0, 1.2, *QUICK[2:]),
-        Rung(4.5, 1.8, "adams2", tuple(normal_schedule(14))),
-        Rung(6.0, 2.5, "adams2", tuple(normal_schedule(20))),
-        PAPERS,
-    ),
-    CURVE[2:]: (Rung(3.0, 2.0, *CURVE[2:]), PAPERS),
-}
-"""With the tree's paper models the median error of the end points is below 0.07 while something moves. The curve
-counts its points, so the few that are far off matter there: at w = 5 they would make 7% of outliers 12%."""
+PAPERS = Rung("heun", tuple(noise_schedule()))
+MOVING = Rung(*QUICK[2:]), Rung("adams2", tuple(normal_schedule(14))), Rung("adams2", tuple(normal_schedule(20)))
+"""While something moves, the quickest first. With the tree's paper models the median error of the end points is then
+below 0.07. The curve counts its points, so the few that are far off matter there: at w = 5 of its solver they would
+make 7% of outliers 12%."""
 
 
 def solved(state: State, quality: Quality) -> Quality:
-    """The quality with the first solver of its ladder that bears the state's weight."""
+    """The quality with the first solver that bears the state's weight under its method."""
+    reach = METHODS[state.method].reach
+    ladders = {QUICK[2:]: zip(reach.moving, MOVING, strict=True), CURVE[2:]: [(reach.curve, Rung(*CURVE[2:]))]}
     weight = max(state.weight_curve or (state.weight,))
-    truncated = state.method == "truncation"
-    for rung in LADDERS.get(quality[2:], ()):
-        if weight <= (rung.reach_of_truncation if truncated else rung.reach):
-            return quality._replace(solver=rung.solver, levels=rung.levels)
-    return quality
+    fitting = [rung for highest, rung in ladders.get(quality[2:], ()) if weight <= highest]
+    if quality[2:] not in ladders:
+        return quality
+    return quality._replace(**(fitting[0] if fitting else PAPERS)._asdict())
 
 
 class Models(NamedTuple):
@@ -114,7 +107,7 @@ def models_of(state: State) -> Models:
     main = model(state.main, state.classes)
     classes_of_guides = guide_classes(state.method, state.distribution, state.classes)
     guides: list[ScoreModel] = [model(state.guide, classes) for classes in classes_of_guides]
-    if state.method == "classifier":
+    if any(role.classifies for role in METHODS[state.method].guides):
         name = classifier_name(state.distribution, state.classes, exact=state.guide.exact)
         guides = [open_model(name, state.distribution)]
     # Always a curve, so that bending it compiles nothing.
@@ -175,8 +168,7 @@ def compile_ahead(state: State) -> Iterator[None]:
     mains = [replace(state, main=replace(state.main, width=width)) for width in widths[0]]
     guides = [replace(state, guide=replace(state.guide, width=width)) for width in widths[1]]
     methods = [replace(state, method=name, weight=row.weight, weight_curve=None) for name, row in METHODS.items()]
-    ladder = LADDERS[QUICK[2:]]
-    reaches = [rung.reach_of_truncation if state.method == "truncation" else rung.reach for rung in ladder[:-1]]
+    reaches = METHODS[state.method].reach.moving
     strengths = [replace(state, weight=w, weight_curve=None) for w in (*reaches, reaches[-1] + 1)]
     near = [
         (other, quality)

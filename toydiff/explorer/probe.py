@@ -11,7 +11,8 @@ import numpy as np
 from toydiff.base.score_model import ScoreModel
 from toydiff.explorer.compute import Models, kept, models_of, sigma_of
 from toydiff.explorer.state import State
-from toydiff.guidance.methods import ALL_SIGMAS, WeightCurve, best_weight, guide
+from toydiff.guidance.guided import WeightCurve, best_weight
+from toydiff.guidance.methods import ALL_SIGMAS, guide
 from toydiff.sampling.sampler import sample
 from toydiff.sampling.schedules import KNOTS, SIGMA_MIN, normal_schedule
 

@@ -10,8 +10,9 @@ from toydiff.base.checks import InputError, choice, count, number, shown
 from toydiff.base.score_model import LARGEST_SIGMA
 from toydiff.distributions import catalogue
 from toydiff.explorer.library import BUNDLED, available, families, networks
-from toydiff.guidance.methods import MAX_WEIGHT, METHODS
+from toydiff.guidance.methods import METHODS
 from toydiff.guidance.named import default_guides
+from toydiff.guidance.row import MAX_WEIGHT
 from toydiff.networks.bundles import default_main
 from toydiff.networks.names import is_network
 from toydiff.networks.zoo import classifier_name
@@ -257,9 +258,9 @@ def _distance(size: tuple[int, int], wanted: tuple[float, float]) -> float:
 
 
 def guide_classes(method: str, distribution: catalogue.Source, classes: str) -> list[str]:
-    """The classes that each guiding network is of: all where the paper's is ("AB/..."), else those in view."""
-    paper_classes = [name.split("/")[0] for name in METHODS[method].guides if is_network(name)]
-    return [catalogue.all_classes(distribution) if len(paper) > 1 else classes for paper in paper_classes]
+    """The classes that each guiding network is of."""
+    every = catalogue.all_classes(distribution)
+    return [role.classes(classes, every) for role in METHODS[method].networks]
 
 
 def with_classes(state: State, distribution: catalogue.Source, classes: str) -> State:

@@ -1,5 +1,14 @@
+from .guided import Guided as Guided
+from .guided import WeightCurve as WeightCurve
 from .methods import METHODS as METHODS
-from .methods import Guided as Guided
-from .methods import WeightCurve as WeightCurve
 from .methods import guide as guide
 from .named import guided_model as guided_model
+from .row import Bad as Bad
+from .row import Classifier as Classifier
+from .row import Knob as Knob
+from .row import Method as Method
+from .row import Prediction as Prediction
+from .row import Unconditional as Unconditional
+from .row import bent as bent
+from .row import linear as linear
+from .row import weight_knob as weight_knob

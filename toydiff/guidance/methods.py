@@ -1,203 +1,24 @@
-"""Guidance: D_w = D_main + sum_i (w_i - 1) (D_main - D_i), and the table of methods."""
+"""The table of guidance methods, and `guide`, which makes a guided model of a row of it."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from toydiff.base.checks import InputError, choice, number
-from toydiff.base.score_model import LARGEST_SIGMA, DensityModel, Exact, ScoreModel, check_model
-from toydiff.distributions.ratio import Flat, Ratio
-from toydiff.networks.perturbed import perturb
+from toydiff.base.score_model import LARGEST_SIGMA, DensityModel, ScoreModel, check_model
+from toydiff.guidance.guided import Guided, GuidedByRule, GuidedDensity, GuidedScore, WeightCurve
+from toydiff.guidance.row import MAX_WEIGHT, Knob, Method, Rule
+from toydiff.guidance.rules import RULES
 
-MAX_WEIGHT = 100.0
 ALL_SIGMAS = (0.0, math.inf)
-SHORTEST_PUSH = 1e-6
-"""A step by one unit of weight that is shorter than this has no direction."""
 
-
-class WeightCurve(NamedTuple):
-    """w(sigma): linear in ln sigma from knot to knot, constant before the first and after the last."""
-
-    sigma: ArrayLike | Sequence[float]
-    """Noise levels of the knots, rising, [k]."""
-    weight: ArrayLike | Sequence[float]
-    """w at the knots, [k]."""
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Guided(DensityModel):
-    """log p_w = log p_main + sum_i (w_i(sigma) - 1) (log p_main - log p_i), and the same for the scores.
-
-    Equation 5 of Karras et al. 2024 (arXiv 2406.02507) and, with several guides, its extension in
-    section 5. w_i(sigma) is linear in ln sigma between knots where lo < sigma <= hi (lo = 0: no lower bound), and 1
-    elsewhere: the interval of Kynkäänniemi et al. 2024 (arXiv 2404.07724). One knot is a constant weight.
-
-    The convention of the weight is Karras': w = 1 is no guidance and w = 0 is the guide alone. The
-    weight of Ho & Salimans 2022 (arXiv 2207.12598) is w - 1. The ODE with these scores does not sample p_w.
-
-    Attributes:
-        main: the model that is guided.
-        guides: the models that it is steered away from.
-        weights: of each guide at each knot, [len(guides), k].
-        knots: ln sigma of the knots, rising, [k].
-        interval: (lo, hi), [2].
-    """
-
-    main: ScoreModel
-    guides: tuple[ScoreModel, ...]
-    weights: jax.Array
-    knots: jax.Array
-    interval: jax.Array
-
-    @property
-    def positive_sigma(self) -> bool:
-        """Whether any of its models refuses sigma = 0."""
-        return any(model.positive_sigma for model in (self.main, *self.guides))
-
-    @property
-    def block(self) -> int:
-        """The smallest block of its models."""
-        return min(model.block for model in (self.main, *self.guides))
-
-    def weights_at(self, sigma: jax.Array) -> jax.Array:
-        """w_i(sigma), [len(guides)], at one noise level sigma []."""
-        lo, hi = self.interval[0], self.interval[1]
-        inside = ((sigma > lo) | (lo == 0)) & (sigma <= hi)
-        # How far sigma has come from each knot to the next, 0 to 1; equal weights then stay exactly equal.
-        passed = jnp.clip((jnp.log(sigma) - self.knots[:-1]) / jnp.diff(self.knots), 0, 1)
-        weights = self.weights[:, 0] + jnp.diff(self.weights) @ passed
-        return jnp.where(inside, weights, jnp.ones_like(weights))
-
-    def log_density_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
-        """Unnormalised log p_w at one point x [2] and one noise level sigma []."""
-        return self._combine("log_density_at", x, sigma)
-
-    def score_at(self, x: jax.Array, sigma: jax.Array) -> jax.Array:
-        """Guided score [2] at one point x [2] and one noise level sigma []."""
-        return self._combine("score_at", x, sigma)
-
-    def _combine(self, what: str, x: jax.Array, sigma: jax.Array) -> jax.Array:
-        main = getattr(self.main, what)(x, sigma)
-        weights, result = self.weights_at(sigma), main
-        for i, guide in enumerate(self.guides):
-            result += (weights[i] - 1) * (main - getattr(guide, what)(x, sigma))
-        return result
-
-    def truth(self) -> Exact:
-        """That of the main model."""
-        return self.main.truth()
-
-
-Rule = Callable[
-    [ScoreModel, Sequence[ScoreModel], jax.Array, jax.Array],
-    tuple[Sequence[ScoreModel], Sequence[jax.Array]],
-]
-"""(main, guides, weight, share) -> (models to be steered away from, a weight for each)."""
-
-
-def no_guide(
-    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
-) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
-    """D_1 alone, whatever the weight."""
-    return (), ()
-
-
-def one_guide(
-    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
-) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
-    """w D_1 + (1 - w) D_0: CFG where D_0 is unconditional, autoguidance where it is a bad version of D_1."""
-    return guides, (weight,)
-
-
-def flat_guide(
-    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
-) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
-    """Score w * score_1: naive truncation, the same as lowering the temperature to 1 / w."""
-    return (Flat(),), (weight,)
-
-
-def sharp_guide(
-    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
-) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
-    """Autoguidance, and all scores times 1 + (w - 1) / 8: what the two models agree on is sharpened too.
-
-    At low noise levels only, such as (0.003, 0.04], where points no longer change their branch: there it leaves fewer
-    outliers than either alone with as many branches kept.
-    """
-    return (*guides, Flat()), (weight, 1 + (weight - 1) / 8)
-
-
-def two_guides(
-    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
-) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
-    """Both at once: w_u = (1 - share) (w - 1) + 1 for the first guide, w_c = share (w - 1) + 1 for the second.
-
-    Share 0 is the first guide alone (CFG), 1 the second alone (autoguidance); section 5 of
-    Karras et al. 2024 (arXiv 2406.02507).
-    """
-    return guides, ((1 - share) * (weight - 1) + 1, share * (weight - 1) + 1)
-
-
-def bayes_guide(
-    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
-) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
-    """Classifier guidance: score + (w - 1) grad log p(c | x; sigma), the guide being a classifier.
-
-    Dhariwal & Nichol 2021 (arXiv 2105.05233), for a main model that knows its class. By Bayes
-    p_1(x) / p(c | x) is the unconditional density up to a constant: D_0 is what this classifier implies, and
-    with an exact classifier and an exact main model it is CFG's.
-    """
-    return [Ratio(main, classifier) for classifier in guides], (weight,)
-
-
-SELF_NOISE = 0.3
-"""Noise in the guide of self-guidance, relative to a layer's output."""
-
-
-def self_guide(
-    main: ScoreModel, guides: Sequence[ScoreModel], weight: jax.Array, share: jax.Array
-) -> tuple[Sequence[ScoreModel], Sequence[jax.Array]]:
-    """D_0 is the main network with noise added to a hidden layer: no second network is needed.
-
-    The 2D analogue of perturbed-attention guidance, Ahn et al. 2024 (arXiv 2403.17377), which replaces an attention
-    map by the identity; here the identity in place of a layer breaks the network so that guidance diverges.
-    """
-    return [perturb(main, "layer-noise", SELF_NOISE)], (weight,)
-
-
-class Method(NamedTuple):
-    """A row of the table of guidance methods."""
-
-    rule: Rule
-    """Which models are steered away from, and how far."""
-    title: str
-    """As it stands in menus."""
-    short: str
-    """As it stands over a panel of a figure."""
-    guides: tuple[str, ...] = ()
-    """Names, in the zoo, of the guides that the rule takes; the paper's for its figures. Those of networks,
-    CLASSES/WIDTH/STEPS, change with the distribution and with what the user chooses; others stand for themselves."""
-    weight: float = 1.0
-    """The weight when none is given; the paper's for its figures."""
-
-
-METHODS: dict[str, Method] = {
-    "unguided": Method(no_guide, "No guidance", "Unguided"),
-    "cfg": Method(one_guide, "Classifier-free guidance", "CFG", ("AB/32/512",), 4.0),
-    "truncation": Method(flat_guide, "Naive truncation", "Truncation", (), 1.4),
-    "autoguidance": Method(one_guide, "Autoguidance", "Autoguidance", ("A/32/512",), 3.0),
-    "mix": Method(two_guides, "CFG and autoguidance mixed", "CFG + autoguidance", ("AB/32/512", "A/32/512"), 3.0),
-    "self-guidance": Method(self_guide, "Perturbed self-guidance", "Self-guidance", (), 2.0),
-    "sharpened": Method(sharp_guide, "Autoguidance, sharpened", "Sharpened", ("A/64/1024",), 3.0),
-    "classifier": Method(bayes_guide, "Classifier guidance", "Classifier", ("classifier/A",), 4.0),
-}
+METHODS: dict[str, Method] = {**RULES}
+"""By name; the rows stand beside their rules."""
 
 
 def guide(
@@ -206,7 +27,7 @@ def guide(
     *guides: ScoreModel,
     weight: float | jax.Array | WeightCurve | None = None,
     interval: tuple[float, float] = ALL_SIGMAS,
-    share: float | jax.Array = 0.5,
+    **knobs: float | jax.Array,
 ) -> Guided:
     """The model `main`, guided.
 
@@ -218,10 +39,15 @@ def guide(
         weight: w, from 0 (the guide alone) by 1 (no guidance) upwards, as one number or as a curve over the noise
             level; by default the method's.
         interval: (lo, hi): the weight is 1 outside lo < sigma <= hi.
-        share: of autoguidance in the mix, from 0 to 1; other methods ignore it.
+        knobs: the method's other knobs, such as `share`, of autoguidance in the mix, from 0 to 1; by default the
+            row's. What is a knob of another method is ignored.
+
+    Returns:
+        A `DensityModel` where the rule is linear and all its models are, else a score model.
 
     Raises:
-        InputError: there is no such method, the number of guides is wrong, or a number is out of range.
+        InputError: there is no such method or knob, the number of guides is wrong, a number is out of range, or the
+            method's rule gives what it must not.
 
     Example:
         >>> import toydiff
@@ -230,57 +56,149 @@ def guide(
         (2,)
     """
     row = METHODS[choice("method", method, METHODS)]
+    _check_models(method, row, main, guides)
+    curve = _check_weight(row, weight)
+    lo, hi = _check_interval(interval)
+    values = check_knobs(method, knobs)
+    knots, w = jnp.log(jnp.asarray(curve.sigma, float)), jnp.asarray(curve.weight, float)
+    first, *others = row.rule.parts(main, guides)
+    bounds = jnp.asarray([lo, hi], float)
+    if row.rule.weights is None:
+        guided = GuidedByRule(first, tuple(others), w[None], knots, bounds, values, row.rule)
+        _check_rule(method, guided)
+        return guided
+    stacked = _weights_at_knots(method, row.rule, len(others), {**values, "weight": w})
+    known = all(isinstance(model, DensityModel) for model in (first, *others))
+    return (GuidedDensity if known else GuidedScore)(first, tuple(others), stacked, knots, bounds)
+
+
+def _check_models(method: str, row: Method, main: ScoreModel, guides: Sequence[ScoreModel]) -> None:
     for model in (main, *guides):
         check_model(model)
     if len(guides) != len(row.guides):
         raise InputError(f"method {method!r} got {len(guides)} guide models; it takes {len(row.guides)}")
-    wanted = [name.startswith("classifier/") for name in row.guides]
+    wanted = [role.classifies for role in row.guides]
     if main.classifies or [model.classifies for model in guides] != wanted:
         kind = "a classifier, such as classifier/A" if any(wanted) else "no classifier"
         raise InputError(f"method {method!r} takes {kind} as its guide, and none as its main model")
-    curve = _curve(row.weight if weight is None else weight)
-    if method == "unguided" and weight is not None and not _is_one(curve):
+
+
+def _check_weight(row: Method, weight: Any) -> WeightCurve:
+    curve = check_curve(row.weight if weight is None else weight)
+    if not row.is_guided and weight is not None and not _is_one(curve):
         raise InputError(f"weight is {weight}; without guidance it can only be 1")
+    return curve
+
+
+def _check_interval(interval: Any) -> tuple[float, float]:
     try:
         lo, hi = interval
     except (TypeError, ValueError):
         raise InputError(f"interval is {interval!r}; it must be two numbers, (lo, hi)") from None
     lo = number("interval lo", lo, 0)
-    hi = number("interval hi", hi, lo)
-    part = jnp.asarray(number("share", share, 0, 1), float)
-    knots, w = jnp.log(jnp.asarray(curve.sigma, float)), jnp.asarray(curve.weight, float)
-    away, weights = row.rule(main, guides, w, part)
-    if len(away) != len(weights):
+    return lo, number("interval hi", hi, lo)
+
+
+def all_knobs() -> dict[str, Knob]:
+    """The knobs of all methods beside the weight, by name."""
+    return {name: knob for row in METHODS.values() for name, knob in row.knobs.items() if name != "weight"}
+
+
+def check_knobs(method: str, knobs: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """The values of a method's knobs beside the weight, [] each, by default the row's.
+
+    Raises:
+        InputError: no method has such a knob, or a value is out of range.
+    """
+    row, known = METHODS[method], all_knobs()
+    for name in knobs:
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise InputError(f"method {method!r} has no knob {name!r}; beside the weight there are {listed}")
+    given = {name: number(name, value, *(row.knobs.get(name) or known[name])[:2]) for name, value in knobs.items()}
+    own = {name: knob for name, knob in row.knobs.items() if name != "weight"}
+    return {name: jnp.asarray(given.get(name, knob.default), float) for name, knob in own.items()}
+
+
+def _weights_at_knots(method: str, rule: Rule, models: int, knobs: Mapping[str, Any]) -> jax.Array:
+    """The weights of a linear rule, [models, k]; it may give a weight of its own, as one number for all knots."""
+    assert rule.weights is not None
+    weights = _ask(method, partial(rule.weights, knobs), knobs)
+    if len(weights) != models:
         raise InputError(
-            f"the rule of method {method!r} gives {len(away)} models and {len(weights)} weights; "
+            f"the rule of method {method!r} gives {models} models and {len(weights)} weights; "
             "it must give a weight for each model"
         )
-    # A rule may give a weight of its own, as one number for all knots.
-    stacked = jnp.asarray([jnp.broadcast_to(v, knots.shape) for v in weights], float).reshape(-1, len(knots))
-    return Guided(main, tuple(away), stacked, knots, jnp.asarray([lo, hi], float))
+    shape = knobs["weight"].shape
+    try:
+        stacked = jnp.asarray([jnp.broadcast_to(w, shape) for w in weights], float).reshape(-1, *shape)
+    except ValueError:
+        shapes = ", ".join(str(jnp.shape(w)) for w in weights)
+        raise InputError(
+            f"the rule of method {method!r} gives weights of shape {shapes}; each must be a number"
+        ) from None
+    _check_finite(method, stacked, knobs)
+    return stacked
 
 
-def best_weight(main: ArrayLike, twice: ArrayLike, exact: ArrayLike) -> np.ndarray:
-    """w* with which guidance comes nearest to the exact score at a point, [...]; NaN where guidance has no direction.
+_TRIAL = jnp.array([0.4, -0.3]), 0.5
+"""A point and a noise level at which a rule is tried before it is used."""
 
-    Guidance moves the score from that of the main model, s_1, along d, the change from one unit of weight:
-    s_w = s_1 + (w - 1) d, with d = s_1 - s_0 for one guide. w* is the least-squares one,
-    w* - 1 = <s - s_1, d> / |d|^2 with the exact score s.
 
-    Args:
-        main: sigma^2 s_1, the step to the denoised point, [..., 2].
-        twice: the same of the guided model at w = 2.
-        exact: the same of the exact score.
+def _check_rule(method: str, guided: GuidedByRule) -> None:
+    """Try a rule that is no sum: it must give a point [2], finite, and memory of the kind that it began with."""
+    knobs = guided.values | {"weight": guided.weights[0, 0]}
+    start = guided.memory()
+    trial = partial(_try_rule, guided.rule, len(guided.guides) + 1)
+    prediction, after = _ask(method, lambda: jax.eval_shape(trial, knobs, start), knobs)
+    for what, shape in zip(("denoised", "renoise"), prediction, strict=True):
+        if shape is not None and shape.shape != (2,):
+            raise InputError(
+                f"the rule of method {method!r} gives a {what} of shape {shape.shape}; it must be a point (2,)"
+            )
+    if (prediction.renoise is not None) != guided.rule.renoises:
+        raise InputError(f"the rule of method {method!r} must say renoises=True, and only where it gives a renoise")
+    kinds = [jax.tree.map(jnp.shape, memory) for memory in (start, after)]
+    if kinds[0] != kinds[1]:
+        raise InputError(
+            f"the rule of method {method!r} begins with memory {kinds[0]} and leaves {kinds[1]}; keep its kind"
+        )
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(knobs)):
+        _check_finite(method, jax.tree.leaves(jax.jit(trial)(knobs, start)), knobs)
+
+
+def _try_rule(rule: Rule, parts: int, knobs: Mapping[str, Any], memory: Any) -> tuple[Any, Any]:
+    """A rule's prediction from denoised points that all differ, and its memory."""
+    assert rule.combine is not None
+    x, sigma = _TRIAL
+    denoised = [x * (0.5 + 0.2 * i) + jnp.array([0.03 * i, 0.05]) for i in range(parts)]
+    return rule.combine(denoised, x, jnp.asarray(sigma), knobs, memory)
+
+
+def _ask(method: str, call: Any, knobs: Mapping[str, Any]) -> Any:
+    """What a rule gives; a knob that it asks for and its row has not is said in a line."""
+    try:
+        return call()
+    except KeyError as error:
+        listed = ", ".join(knobs)
+        raise InputError(f"the rule of method {method!r} asks for a knob {error}, and its row has {listed}") from None
+
+
+def _check_finite(method: str, values: Any, knobs: Mapping[str, Any]) -> None:
+    concrete = [value for value in values if not isinstance(value, jax.core.Tracer)]
+    if not all(np.isfinite(value).all() for value in concrete):
+        shown = ", ".join(f"{name} = {np.asarray(value).ravel()[0]:g}" for name, value in knobs.items())
+        raise InputError(
+            f"the rule of method {method!r} gives NaN or infinity with {shown}; it must give finite numbers"
+        )
+
+
+def check_curve(weight: Any) -> WeightCurve:
+    """The weight as a curve, checked; one number is a curve of one knot.
+
+    Raises:
+        InputError: it is neither, or a number is out of range.
     """
-    start, end, goal = (np.asarray(step, float) for step in (main, twice, exact))
-    direction = end - start
-    square = (direction**2).sum(-1)
-    moves = square > SHORTEST_PUSH**2
-    return np.where(moves, 1 + ((goal - start) * direction).sum(-1) / np.where(moves, square, 1), np.nan)
-
-
-def _curve(weight: Any) -> WeightCurve:
-    """The weight as a curve, checked; one number is a curve of one knot."""
     if not isinstance(weight, WeightCurve):
         w = number("weight", weight, 0, MAX_WEIGHT)
         return WeightCurve(np.ones(1), jnp.asarray(w, float)[None])

@@ -1,6 +1,7 @@
 """Guided models by the names of their networks: by default the paper's."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,25 +9,31 @@ import numpy as np
 from toydiff.base.checks import InputError, choice
 from toydiff.base.score_model import Exact, ScoreModel
 from toydiff.distributions import catalogue
-from toydiff.guidance.methods import ALL_SIGMAS, METHODS, Guided, guide
+from toydiff.guidance.guided import Guided
+from toydiff.guidance.methods import ALL_SIGMAS, METHODS, guide
+from toydiff.guidance.row import Role
 from toydiff.networks.bundles import bundle_of, default_main
-from toydiff.networks.names import is_network
 from toydiff.networks.zoo import classifier_name, open_model
 
 
-def default_guides(method: str, distribution: catalogue.Source = "fractal_tree") -> tuple[str, ...]:
+def default_guides(method: str, distribution: catalogue.Source = "fractal_tree", classes: str = "A") -> tuple[str, ...]:
     """The names of a method's guides where none are given: of the tree the paper's.
+
+    Args:
+        method: a row of `METHODS`.
+        distribution: whose models they are.
+        classes: those of the main model.
 
     Raises:
         InputError: there is no such method.
     """
-    size = bundle_of(distribution).guide
+    every, size = catalogue.all_classes(distribution), bundle_of(distribution).guide
 
-    def here(name: str) -> str:
-        head, *rest = name.split("/")
-        if not is_network(name):
-            return classifier_name(distribution, *rest)
-        return name if size is None else f"{head}/{size}"
+    def here(role: Role) -> str:
+        known = role.classes(classes, every)
+        if role.size is None:
+            return classifier_name(distribution, known)
+        return f"{known}/{size or '{}/{}'.format(*role.size)}"
 
     return tuple(map(here, METHODS[choice("method", method, METHODS)].guides))
 
@@ -44,8 +51,8 @@ def guided_model(
     main: str | ScoreModel | None = None,
     guides: Sequence[str | ScoreModel] | None = None,
     interval: tuple[float, float] = ALL_SIGMAS,
-    share: float | jax.Array = 0.5,
     distribution: catalogue.Source = "fractal_tree",
+    **knobs: Any,
 ) -> Guided:
     """A guided model from the zoo; by default the paper's.
 
@@ -57,8 +64,8 @@ def guided_model(
         guides: the models that it is steered away from, likewise; by default the
             distribution's.
         interval: (lo, hi): the weight is 1 outside lo < sigma <= hi.
-        share: of autoguidance in the mix.
         distribution: whose models the names mean.
+        knobs: the method's other knobs, such as `share`, of autoguidance in the mix.
 
     Raises:
         InputError: a model or the method does not exist, a number is out of range, or the method's own guides
@@ -79,4 +86,4 @@ def guided_model(
             raise InputError(
                 f"the guides of {method} are of class A of {distribution}, the main model is not: name its guides"
             )
-    return guide(method, *models, weight=weight, interval=interval, share=share)
+    return guide(method, *models, weight=weight, interval=interval, **knobs)

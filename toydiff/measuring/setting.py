@@ -8,8 +8,10 @@ from typing import Any
 
 from toydiff.base.checks import InputError, choice, count, number, parse_number, shown
 from toydiff.distributions import catalogue
-from toydiff.guidance.methods import MAX_WEIGHT, METHODS, Guided
+from toydiff.guidance.guided import Guided
+from toydiff.guidance.methods import METHODS
 from toydiff.guidance.named import default_guides, guided_model
+from toydiff.guidance.row import MAX_WEIGHT
 from toydiff.networks.bundles import default_main
 from toydiff.networks.names import ModelName, is_network
 from toydiff.networks.recipe import Recipe

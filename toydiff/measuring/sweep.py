@@ -18,7 +18,7 @@ from toydiff.base.hosts import Team
 from toydiff.base.progress import deferred_interrupt, progress_bar
 from toydiff.base.random import as_key
 from toydiff.distributions import catalogue
-from toydiff.guidance.methods import Guided
+from toydiff.guidance.guided import Guided
 from toydiff.measuring.metrics import METRICS, USUAL, evaluate
 from toydiff.measuring.reference import reference_of
 from toydiff.measuring.setting import Setting, as_list, settings_of

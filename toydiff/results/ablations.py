@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toydiff.guidance.methods import Guided
+from toydiff.guidance.guided import Guided
 from toydiff.guidance.named import guided_model
 from toydiff.measuring.metrics import COVERAGE, OUTLIERS, USUAL, WASSERSTEIN
 from toydiff.measuring.sweep import run_sweep

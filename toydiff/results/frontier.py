@@ -6,7 +6,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from toydiff.guidance.methods import ALL_SIGMAS, Guided
+from toydiff.guidance.guided import Guided
+from toydiff.guidance.methods import ALL_SIGMAS
 from toydiff.guidance.named import guided_model
 from toydiff.measuring.metrics import COVERAGE, METRICS, OUTLIERS, WASSERSTEIN, Scored
 from toydiff.measuring.reference import reference_of

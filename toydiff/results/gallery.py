@@ -15,7 +15,8 @@ from matplotlib.patheffects import withStroke
 
 from toydiff.base.score_model import ScoreModel
 from toydiff.distributions.ratio import Ratio
-from toydiff.guidance.methods import ALL_SIGMAS, METHODS, Guided, best_weight
+from toydiff.guidance.guided import Guided, best_weight
+from toydiff.guidance.methods import ALL_SIGMAS, METHODS
 from toydiff.guidance.named import default_guides, guided_model
 from toydiff.measuring import metrics
 from toydiff.measuring.reference import reference_of

@@ -13,7 +13,7 @@ from toydiff.base.score_model import Exact, ScoreModel
 from toydiff.distributions import catalogue
 from toydiff.distributions.ratio import Ratio
 from toydiff.guidance.methods import METHODS, guide
-from toydiff.guidance.named import guided_model
+from toydiff.guidance.named import default_guides, guided_model
 from toydiff.measuring import metrics
 from toydiff.networks.bundles import MAIN as MAIN_MODEL
 from toydiff.networks.zoo import open_model
@@ -144,7 +144,7 @@ def _draw_noisy_class(ax: Axes, truth: Exact, view: plotting.View) -> None:
 def fig9(seed: int = 0) -> Figure:
     """Learned densities and ratios at five noise levels (Figure 9 of the paper)."""
     main, uncond, bad = (
-        open_model(name) for name in (MAIN_MODEL, *METHODS["cfg"].guides, *METHODS["autoguidance"].guides)
+        open_model(name) for name in (MAIN_MODEL, *default_guides("cfg"), *default_guides("autoguidance"))
     )
     columns: list[tuple[str, ScoreModel, Hue]] = [
         ("(a) main $p_1$", main, MAIN),
