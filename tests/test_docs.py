@@ -16,7 +16,7 @@ from commands import parser_of
 
 import toydiff
 from toydiff.cli import COMMANDS
-from toydiff.measuring.setting import parse_grid
+from toydiff.measuring.grid import parse_grid
 
 ROOT = Path(__file__).parents[1]
 PAGES = {

@@ -28,6 +28,7 @@ from toydiff.distributions.tree import fractal_tree
 from toydiff.explorer import compute
 from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import State
+from toydiff.guidance.methods import METHODS
 from toydiff.guidance.named import guided_model
 from toydiff.networks.adam import STEPS_PER_CALL
 from toydiff.networks.bundles import BUNDLES
@@ -91,7 +92,7 @@ def training(recipe: Recipe) -> Work:
 
 def _sampling(method: str, evaluations: int, **options: Any) -> Work:
     """Samples of the tree's paper models; a score takes two products with each weight, forward and backward."""
-    model = guided_model(method, 3.0 if method != "unguided" else 1.0)
+    model = guided_model(method, 3.0 if METHODS[method].is_guided else 1.0)
     networks = [part.architecture for part in (model.main, *model.guides) if isinstance(part, Denoiser)]
     work = 2 * SAMPLES * evaluations * evaluation_flops(*networks)
     return Work(lambda: sample(model, 0, SAMPLES, path=False, **options).x, flops=work)

@@ -11,7 +11,7 @@ from toydiff import METHODS, InputError, noise_schedule, normal_schedule
 from toydiff.explorer import compute, drawing
 from toydiff.explorer.compute import QUICK, Quality
 from toydiff.explorer.drawing import Renderer
-from toydiff.explorer.state import LAYERS, PRESETS, ModelChoice, State, pan, reset_view, with_classes, zoom
+from toydiff.explorer.state import LAYERS, PRESETS, SIGMAS, ModelChoice, State, pan, reset_view, with_classes, zoom
 from toydiff.guidance.guided import WeightCurve
 from toydiff.results.plotting import FULL_VIEW, View
 from toydiff.sampling.schedules import KNOTS
@@ -131,7 +131,7 @@ def test_full_quality_is_the_papers_sampling():
 
 def test_what_does_not_move_the_points_does_not_sample_again():
     first = compute.trajectory(State(), SMALL)
-    moved = State(layers=("outlines",), view=View(0.0, 0.0, 0.5), step=3)
+    moved = State(layers=("outlines",), view=View(0.0, 0.0, 0.5), sigma=SIGMAS[3])
     assert compute.trajectory(moved, SMALL._replace(resolution=9)) is first
     assert compute.trajectory(State(weight=2.0), SMALL) is not first
 
@@ -161,7 +161,7 @@ def test_quick_pictures_follow_the_trajectories_at_every_weight(method, weight):
 def test_the_curve_counts_what_the_papers_solver_counts():
     for weight in (2.5, 5.0):
         state = State(weight=weight)
-        (outliers, coverage), paper = compute._curve_point(state), compute.CURVE._replace(solver="heun")
+        (outliers, coverage), paper = compute.curve_point(state), compute.CURVE._replace(solver="heun")
         scores = compute.measure(state, paper._replace(levels=tuple(noise_schedule())), compute.SHOWN_METRICS[:2])
         assert outliers == pytest.approx(scores["outlier_rate_0.001"].value, abs=0.005)
         assert coverage == pytest.approx(scores["branch_coverage"].value, abs=0.02)
@@ -187,18 +187,18 @@ def test_dragging_the_weight_does_not_compile_again():
 
 def test_the_scrubber_finds_its_noise_level_in_the_coarse_solver():
     assert compute.step_in(State(), QUICK) == 9
-    assert compute.step_in(State(step=0), QUICK) == 0
-    steps = [compute.step_in(State(step=i), QUICK) for i in range(33)]
+    assert compute.step_in(State(sigma=SIGMAS[0]), QUICK) == 0
+    steps = [compute.step_in(State(sigma=SIGMAS[i]), QUICK) for i in range(33)]
     assert steps == sorted(steps)
     assert compute.sigma_of(State()) == pytest.approx(0.002)
-    assert compute.sigma_of(State(step=0)) == pytest.approx(5.0)
+    assert compute.sigma_of(State(sigma=SIGMAS[0])) == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_each_layer_changes_the_picture(renderer, layer):
-    empty = renderer.render(State(step=20, layers=()), SMALL)
+    empty = renderer.render(State(sigma=SIGMAS[20], layers=()), SMALL)
     layers = ("samples", layer) if layer == "outliers" else (layer,)
-    shown = renderer.render(State(step=20, layers=layers), SMALL)
+    shown = renderer.render(State(sigma=SIGMAS[20], layers=layers), SMALL)
     assert differ(empty, shown)
 
 
@@ -323,10 +323,10 @@ def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch)
 
 def test_the_noise_level_and_the_view_move_at_full_quality_once_it_is_at_hand(monkeypatch):
     sampled = []
-    monkeypatch.setattr(drawing, "trajectory", lambda s, q: sampled.append(q) or compute.trajectory(s, q))
+    monkeypatch.setattr(drawing, "trajectory", lambda s, q, *_: sampled.append(q) or compute.trajectory(s, q))
     renderer, state = Renderer(360, 180), State(points=300, layers=("samples",))
     renderer.render(state, QUICK)
     renderer.render(state, Quality.full(state))
-    for moved in (replace(state, step=12), pan(state, 0.1, 0), replace(state, weight=1.7)):
+    for moved in (replace(state, sigma=SIGMAS[12]), pan(state, 0.1, 0), replace(state, weight=1.7)):
         renderer.render(moved, QUICK)
     assert [q.points for q in sampled] == [2048, 300, 300, 300, 2048]

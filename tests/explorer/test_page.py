@@ -53,9 +53,9 @@ def test_guides_up_to_the_main_model_with_three_trainings():
 def test_each_method_has_its_own_guide_and_what_no_slider_holds_is_said():
     assert {state.guide.steps for row in runs.states_of(State(), ["sharpened"]) for state in row} == {128, 1024, 4096}
     assert runs.state_of(State(guide=ModelChoice(16, 128)), "sharpened").guide == ModelChoice(16, 128)  # as chosen
-    assert export._settings(State()) == ""
-    assert export._settings(State(interval=(0.01, 0.5), share=0.2)) == (
-        "weight only at 0.01 < σ ≤ 0.5, share of autoguidance in the mix 0.2"
+    assert export.unusual_settings(State()) == ""
+    assert export.unusual_settings(State(interval=(0.01, 0.5), knobs={"share": 0.2})) == (
+        "weight only at 0.01 < σ ≤ 0.5, share 0.2 (of autoguidance in its mix with classifier-free guidance)"
     )
 
 

@@ -6,8 +6,8 @@ import pytest
 import toydiff
 from toydiff import METHODS, InputError, noise_schedule
 from toydiff.explorer import compute, drawing
-from toydiff.explorer.probe import _probe, probe
-from toydiff.explorer.state import ModelChoice, State
+from toydiff.explorer.probe import probe, probe_of
+from toydiff.explorer.state import SIGMAS, ModelChoice, State
 from toydiff.guidance.guided import WeightCurve
 from toydiff.sampling.schedules import KNOTS
 
@@ -17,15 +17,15 @@ AT = (0.62, 0.41)
 @pytest.fixture
 def no_paths(monkeypatch):
     """The probe without its trajectories: compiling the sampling of every method takes longest."""
-    monkeypatch.setattr("toydiff.explorer.probe._paths", lambda *_: {})
+    monkeypatch.setattr("toydiff.explorer.probe.paths", lambda *_: {})
     yield
-    _probe.cache_clear()
+    probe_of.cache_clear()
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.usefixtures("no_paths")
 def test_scores_lengths_and_angles_are_those_of_the_models(method):
-    state = State(method=method, weight=1.0 if method == "unguided" else 2.5, step=20, probe=AT)
+    state = State(method=method, weight=1.0 if method == "unguided" else 2.5, sigma=SIGMAS[20], probe=AT)
     seen, sigma = probe(state), noise_schedule()[20]
     assert seen.sigma == pytest.approx(sigma)
     guides = ["A/32/512"] if method == "sharpened" else None  # the state's, where the row has another
@@ -47,7 +47,7 @@ def test_scores_lengths_and_angles_are_those_of_the_models(method):
 @pytest.mark.usefixtures("no_paths")
 def test_no_weight_is_nearer_to_the_exact_score_than_the_best_one(method):
     at = (-0.02, 0.03) if method == "classifier" else AT  # where the other class is near
-    state = State(method=method, weight=1.5, step=22, probe=at)
+    state = State(method=method, weight=1.5, sigma=SIGMAS[22], probe=at)
     best, sigma = probe(state).best_weight, noise_schedule()[22]
     exact = np.asarray(toydiff.fractal_tree("A").score(at, sigma))
     main = toydiff.load_model("A", 64, 4096)
@@ -60,7 +60,7 @@ def test_no_weight_is_nearer_to_the_exact_score_than_the_best_one(method):
 
 
 def test_paths_start_at_the_point_and_end_where_fine_sampling_ends():
-    state = State(step=16, probe=AT, weight=2.0)
+    state = State(sigma=SIGMAS[16], probe=AT, weight=2.0)
     seen, sigma = probe(state), noise_schedule()[16]
     assert set(seen.paths) == {"unguided", "guided", "exact"}
     models = compute.models_of(state)
@@ -68,16 +68,16 @@ def test_paths_start_at_the_point_and_end_where_fine_sampling_ends():
         np.testing.assert_allclose(seen.paths[name][0], AT, atol=1e-6)
         fine = toydiff.sample(model, 0, 1, steps=256, sigma_max=sigma, start=np.array([AT])).samples[0]
         np.testing.assert_allclose(seen.paths[name][-1], fine, atol=0.02)
-    assert not probe(replace(state, step=32)).paths
+    assert not probe(replace(state, sigma=SIGMAS[32])).paths
 
 
 def test_moving_the_probe_and_the_noise_level_does_not_compile_again():
     from toydiff.sampling import sampler
 
-    probe(State(step=15, probe=AT))
+    probe(State(sigma=SIGMAS[15], probe=AT))
     compiled = sampler._solve._cache_size()
     for step, at, weight in ((17, (0.1, 0.2), 2.0), (25, (0.9, 0.9), 4.0)):
-        probe(State(step=step, probe=at, weight=weight))
+        probe(State(sigma=SIGMAS[step], probe=at, weight=weight))
     assert sampler._solve._cache_size() == compiled
 
 
@@ -89,7 +89,7 @@ def test_equal_models_have_no_best_weight():
 
 
 def test_the_probe_is_drawn_and_goes_to_json():
-    state = State(layers=(), probe=AT, step=20)
+    state = State(layers=(), probe=AT, sigma=SIGMAS[20])
     assert State.from_json(state.to_json()) == state
     ax = drawing.draw(state, quality=compute.QUICK).axes[0]
     assert len(ax.lines) == 3

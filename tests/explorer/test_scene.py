@@ -9,10 +9,11 @@ import pytest
 
 from toydiff import InputError
 from toydiff.distributions.catalogue import distribution
-from toydiff.explorer import compute, drawing, library
+from toydiff.explorer import compute, drawing
 from toydiff.explorer.lab_file import file_bytes, open_file
 from toydiff.explorer.scene import LINKED, Scene, compare, default_scenes
-from toydiff.explorer.state import ModelChoice, State, whole_view
+from toydiff.explorer.state import SIGMAS, ModelChoice, State, whole_view
+from toydiff.networks.library import Library
 from toydiff.networks.recipe import Recipe
 from toydiff.networks.training import train
 
@@ -26,7 +27,7 @@ def test_every_scene_comes_back_from_json(scene):
 
 def test_the_panels_share_what_is_linked_and_nothing_else():
     scene = compare(CFG, AUTO)
-    moved = replace(CFG, step=7, seed=5, weight=2.0, probe=(0.1, 0.2), layers=("samples",))
+    moved = replace(CFG, sigma=SIGMAS[7], seed=5, weight=2.0, probe=(0.1, 0.2), layers=("samples",))
     first, second = scene.with_state(moved).panels
     assert first == moved
     assert {name: getattr(second, name) for name in LINKED} == {name: getattr(moved, name) for name in LINKED}
@@ -79,7 +80,7 @@ def test_a_copied_state_of_one_picture_is_a_scene():
 
 
 def test_the_same_sample_is_found_in_all_panels():
-    states = tuple(replace(state, points=300, step=20) for state in (CFG, AUTO))
+    states = tuple(replace(state, points=300, sigma=SIGMAS[20]) for state in (CFG, AUTO))
     paths = [np.asarray(compute.trajectory(s, compute.Quality.full(s)).x[20]) for s in states]
     np.testing.assert_array_equal(paths[0][:0], paths[1][:0])
     x, y = paths[1][17] + 1e-5
@@ -104,51 +105,66 @@ def test_several_pictures_are_drawn_side_by_side():
 
 @pytest.fixture(scope="module")
 def trained():
-    """A family of two small networks, and a scene that uses both."""
+    """A library with a family of two small networks, its name, and a scene that uses both."""
+    library = Library()
     family = library.new_family("fractal_tree")
     library.add_snapshots(family, train(Recipe(widths=(4, 8), batch=64), 8, snapshots=(4,), progress=False))
     state = State(main=ModelChoice(8, 8, family=family), guide=ModelChoice(4, 4, family=family))
-    return family, Scene((state,), title="Mine", question="Why?", hidden=("seed-box",))
+    return library, family, Scene((state,), title="Mine", question="Why?", hidden=("seed-box",))
 
 
 def test_a_trained_family_samples(trained):
-    state = replace(trained[1].state, points=64)
-    assert np.isfinite(np.asarray(compute.trajectory(state, compute.QUICK).samples)).all()
+    library, _, scene = trained
+    state = replace(scene.state, points=64)
+    assert np.isfinite(np.asarray(compute.trajectory(state, compute.QUICK, library).samples)).all()
     with pytest.raises(InputError, match="has no network AB/4/4: train AB too, or set it exact"):
-        compute.models_of(replace(state, method="cfg"))
+        compute.models_of(replace(state, method="cfg"), library)
     with pytest.raises(InputError, match="no network with main width 64; there are 4, 8"):
-        replace(state, main=replace(state.main, width=64))
+        compute.models_of(replace(state, main=replace(state.main, width=64)), library)
+    with pytest.raises(InputError, match="unknown family of networks 'training 1'; there are bundled"):
+        compute.models_of(state)
 
 
-def test_the_file_restores_the_laboratory_in_another_kernel(trained, monkeypatch):
-    scene = trained[1]
-    content = file_bytes(scene, default_scenes() | {"Mine": scene})
-    assert open_file(content) == (scene, {"Mine": scene})  # the networks are at hand
-    monkeypatch.setattr(library, "_own", {})
-    library.new_family("fractal_tree", "training")  # the name is taken by something else
-    restored, views = open_file(content)
+def test_one_name_in_two_libraries_is_two_networks(trained):
+    """What is kept of one is not shown for the other."""
+    library, family, scene = trained
+    other = Library()
+    assert other.new_family("fractal_tree") == family
+    recipe = Recipe(widths=(4, 8), batch=64, seed=1)
+    other.add_snapshots(family, train(recipe, 8, snapshots=(4,), progress=False))
+    state = replace(scene.state, points=64)
+    here, there = (np.asarray(compute.trajectory(state, compute.QUICK, each).samples) for each in (library, other))
+    assert np.abs(here - there).max() > 1e-3
+
+
+def test_the_file_restores_the_laboratory_in_another_kernel(trained):
+    library, _, scene = trained
+    content = file_bytes(scene, default_scenes() | {"Mine": scene}, library)
+    assert open_file(content, library) == (scene, {"Mine": scene})  # the networks are at hand
+    other = Library()
+    other.new_family("fractal_tree", "training")  # the name is taken by something else
+    restored, views = open_file(content, other)
     assert (restored.title, restored.question, restored.hidden) == ("Mine", "Why?", ("seed-box",))
     assert restored.state.main == ModelChoice(8, 8, family="loaded 1")
     assert views == {"Mine": restored}
-    there = compute.models_of(restored.state)
-    monkeypatch.undo()
-    here = compute.models_of(scene.state)
+    there = compute.models_of(restored.state, other)
+    here = compute.models_of(scene.state, library)
     x = np.array([[0.3, 0.3]], np.float32)
     np.testing.assert_array_equal(there.guided.score(x, 0.1), here.guided.score(x, 0.1))
 
 
 def test_damaged_files_are_refused(trained):
-    good = json.loads(file_bytes(trained[1], {}))
+    library, family, scene = trained
+    good = json.loads(file_bytes(scene, {}, library))
 
     def refused(message, **changed):
         with pytest.raises(InputError, match=message):
-            open_file(json.dumps(good | changed).encode())
+            open_file(json.dumps(good | changed).encode(), library)
 
     refused("panels is 5; it must be a list of states", scene={"panels": 5})
     refused("main family is .*; it must be the name", scene={"panels": [{"main": {"family": ["x"]}}]})
-    known = set(library._own)
     refused("weight is -1", scene={"panels": [{"weight": -1}]}, networks=[good["networks"][0] | {"family": "other"}])
-    assert set(library._own) == known  # what cannot be shown leaves nothing behind
+    assert library.families("fractal_tree") == ["bundled", family]  # what cannot be shown leaves nothing behind
     refused("the file has format 2; this toydiff reads format 1", format=2)
     refused("the file is a 'drawing'; a laboratory is wanted", toydiff="drawing")
     refused("has lost its scenes or networks", networks=None)
@@ -161,20 +177,20 @@ def test_damaged_files_are_refused(trained):
     )
     refused("unknown family of networks", networks=[], scene={"panels": [{"main": {"family": "nobody's"}}]})
     with pytest.raises(InputError, match="not JSON"):
-        open_file(b"\xff\x00")
+        open_file(b"\xff\x00", library)
 
 
-def test_a_family_that_is_at_hand_in_part_is_loaded_whole(monkeypatch):
+def test_a_family_that_is_at_hand_in_part_is_loaded_whole():
     recipe = Recipe(widths=(4,), batch=64)
-    monkeypatch.setattr(library, "_own", {})
+    library = Library()
     family = library.new_family("fractal_tree")
     library.add_snapshots(family, train(recipe, 8, snapshots=(4,), progress=False))
     scene = Scene((State(main=ModelChoice(4, 8, family=family), guide=ModelChoice(4, 4, family=family)),))
-    content = file_bytes(scene, {})
-    monkeypatch.setattr(library, "_own", {})
+    content = file_bytes(scene, {}, library)
+    library = Library()
     assert library.new_family("fractal_tree") == family
     library.add_snapshots(family, train(recipe, 4, progress=False))
-    restored, _ = open_file(content)
+    restored, _ = open_file(content, library)
     assert restored.state.main == ModelChoice(4, 8, family="loaded 1")
     assert restored.state.guide == ModelChoice(4, 4, family="loaded 1")
 

@@ -6,7 +6,7 @@ import pytest
 
 from toydiff.explorer.jupyter.explorer import Explorer
 from toydiff.explorer.state import ModelChoice, State
-from toydiff.measuring.setting import settings_of
+from toydiff.measuring.grid import settings_of
 from toydiff.measuring.sweep_table import Sweep, save_sweep
 
 
@@ -53,7 +53,13 @@ def test_a_cell_of_a_sweep_shows_its_setting(explorer, tmp_path):
     assert "method=cfg, weight=4, lo=0, hi=0.5" in buttons[1].tooltip
     buttons[1].click()  # the upper row: guides of width 16
     state = explorer.state
-    assert (state.method, state.weight, state.share, state.seed, state.interval) == ("cfg", 4.0, 0.5, 7, (0.0, 0.5))
+    assert (state.method, state.weight, state.knob("share"), state.seed, state.interval) == (
+        "cfg",
+        4.0,
+        0.5,
+        7,
+        (0.0, 0.5),
+    )
     assert (state.main, state.guide) == (ModelChoice(32, 4096), ModelChoice(16, 1024))
     assert state.points == 100
     assert "One of the 4 settings of this cell: method=cfg, share=0.5, seed=7" in explorer.message.value
@@ -61,7 +67,7 @@ def test_a_cell_of_a_sweep_shows_its_setting(explorer, tmp_path):
     assert len(cell_buttons(explorer)) == 2
     explorer.sweep.y.value = "method"
     cell_buttons(explorer)[0].click()  # the upper row: the mix
-    assert (explorer.state.method, explorer.state.share) == ("mix", 0.25)
+    assert (explorer.state.method, explorer.state.knob("share")) == ("mix", 0.25)
     explorer.sweep.y.value = "weight"
     assert "both axes are weight" in explorer.message.value
     assert not explorer.sweep.cells.children

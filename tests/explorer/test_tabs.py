@@ -9,10 +9,11 @@ import pytest
 
 from toydiff import InputError, save_model
 from toydiff.distributions.drawing import Drawing
-from toydiff.explorer import library, trainer
+from toydiff.explorer import trainer
 from toydiff.explorer.jupyter.explorer import Explorer
 from toydiff.explorer.scene import Scene, compare
 from toydiff.explorer.state import ModelChoice, State
+from toydiff.networks.names import ModelName
 from toydiff.networks.recipe import Recipe
 from toydiff.networks.training import train
 
@@ -22,7 +23,6 @@ def explorer(few_draws_throughout, nothing_ahead):
     explorer = Explorer(State(points=100))
     yield explorer
     explorer.close()
-    library._own.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -157,17 +157,17 @@ def test_trained_networks_stand_in_the_menus_and_nothing_is_started_twice(explor
     end(explorer)
     family = explorer.train._followed
     assert explorer.train.status.value == f"stopped; {family} stands in the menus"
-    assert family in explorer.controls._rows["main-family"][0].options
+    assert family in explorer.controls["main-family"].options
     assert explorer.state.main.family == explorer.state.guide.family == family
     assert not explorer.worker.paused
-    explorer.controls._rows["main-family"][0].value = "bundled"
+    explorer.controls.set("main-family", "bundled")
     assert explorer.state.main.width in (8, 16)  # the nearest that there is
 
 
 def test_what_a_person_has_chosen_meanwhile_stays(explorer):
     ask(explorer, widths="4, 8", steps="4000")
     wait_until(lambda: explorer.state.main.family == explorer.train._followed)
-    explorer.controls._rows["main-exact"][0].value = True
+    explorer.controls.set("main-exact", True)
     press(explorer.train, "Stop")
     end(explorer)
     assert explorer.state.main.exact
@@ -200,7 +200,7 @@ def test_networks_are_loaded_from_files(explorer, tmp_path):
     assert f"{family} stands in the menus: A/4/16, A/4/8, A/8/16, A/8/8" in explorer.message.value
     press(explorer.train, "Save main")
     assert 'download="A-8-16.safetensors"' in explorer.download.value
-    assert library.file_of("fractal_tree", family, library.ModelName("A", 8, 16)) == dict(files)["8-16.safetensors"]
+    assert explorer.library.file_of("fractal_tree", family, ModelName("A", 8, 16)) == dict(files)["8-16.safetensors"]
     upload(explorer.train.upload, files[0], files[0])
     assert "A/4/16 does not go with the other files" in explorer.message.value
     newer = files[0][1].replace(b'\\"format\\": 1', b'\\"format\\": 9')
@@ -213,7 +213,7 @@ def test_networks_are_loaded_from_files(explorer, tmp_path):
 def test_bundled_and_exact_models_are_not_saved(explorer):
     press(explorer.train, "Save main")
     assert "A/64/4096 is bundled" in explorer.message.value
-    explorer.controls._rows["main-exact"][0].value = True
+    explorer.controls.set("main-exact", True)
     press(explorer.train, "Save main")
     assert "there is no network to save" in explorer.message.value
 
@@ -257,8 +257,8 @@ def test_files_that_are_loaded_while_something_trains_stay_by_themselves(explore
     end(explorer)
     loaded = explorer.train._followed
     assert explorer.state.main.family == loaded
-    assert [str(name) for name in library.networks("three_gaussians", loaded)] == ["A/4/8"]
-    assert {name.width for name in library.networks("fractal_tree", trained)} == {4, 8}
+    assert [str(name) for name in explorer.library.networks("three_gaussians", loaded)] == ["A/4/8"]
+    assert {name.width for name in explorer.library.networks("fractal_tree", trained)} == {4, 8}
 
 
 def test_what_a_training_shows_leaves_messages_and_downloads(explorer):
@@ -278,8 +278,8 @@ def test_a_view_is_edited_where_it_stands_and_no_preset_is_overwritten(explorer)
 
 
 def test_a_panel_that_cannot_be_drawn_does_not_keep_the_others_back(explorer):
-    family = library.new_family("fractal_tree")
-    library.add_snapshots(family, train(Recipe(widths=(4,), batch=64), 8, progress=False))
+    family = explorer.library.new_family("fractal_tree")
+    explorer.library.add_snapshots(family, train(Recipe(widths=(4,), batch=64), 8, progress=False))
     mine = ModelChoice(4, 8, family=family)
     states = (State(points=100, main=mine, guide=mine, probe=(0.0, 0.0)), State(method="cfg", main=mine, guide=mine))
     explorer.show(compare(*states))

@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import signal
-from dataclasses import fields
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +13,10 @@ import pytest
 import toydiff
 from toydiff import InputError, cli, load_sweep, run_sweep
 from toydiff.measuring import metrics, sweep
-from toydiff.measuring.setting import AXES, Setting, make_setting, parse_grid, settings_of
+from toydiff.measuring.grid import AXES, axis_values, make_setting, parse_grid, settings_of
+from toydiff.measuring.setting import ModelChoice
 from toydiff.measuring.sweep_table import Sweep, pivot, save_sweep
+from toydiff.networks.classifier import Classifier
 from toydiff.results.sweep_figure import sweep_figure
 
 SMALL = {"main_width": [8], "main_steps": [512], "guide_width": [8], "guide_steps": [128], "steps": [4]}
@@ -31,25 +33,42 @@ def refused(capsys, *arguments):
     return err
 
 
-def test_the_axes_are_the_fields_of_a_setting():
-    assert tuple(AXES) == tuple(field.name for field in fields(Setting))
+def test_every_axis_reads_what_it_sets():
+    values = {
+        "method": "mix", "weight": 2.5, "lo": 0.1, "hi": 0.5, "share": 0.25, "distribution": "letters", "classes": "AB",
+        "main_width": 16, "main_steps": 128, "main_ema": 0.05, "guide_width": 8, "guide_steps": 64, "guide_ema": 0.1,
+        "training_seed": 3, "solver": "euler", "steps": 7, "seed": 11,
+    }  # fmt: skip
+    assert axis_values(make_setting(**values)) == values
+    assert tuple(AXES) == tuple(values), "the columns of the tables of version 0.1, in their order"
+
+
+def names(**values):
+    """The networks of a setting: the main one, then the guides."""
+    setting = make_setting(**values)
+    guides = [str(setting.guide.name(classes)) for classes in setting.guide_classes]
+    return str(setting.main.name(setting.classes)), *guides
 
 
 def test_a_setting_is_the_papers_where_nothing_is_said():
-    assert (make_setting().main, make_setting().guides) == ("A/64/4096", ("A/32/512",))
+    assert names() == ("A/64/4096", "A/32/512")
     assert make_setting(method="cfg").weight == 4.0
-    drawn = make_setting(distribution="letters", method="mix")
-    assert (drawn.main, drawn.guides) == ("A/64/2048", ("AB/16/128", "A/16/128"))
-    assert make_setting(classes="AB").guides == ("AB/32/512",)  # a bad version of what is sampled
-    assert make_setting(method="classifier", classes="B").guides == ("classifier/B",)
-    letters = make_setting(method="classifier", classes="B", distribution="letters")
-    assert letters.guides == ("exact-classifier/B",)
+    assert names(distribution="letters", method="mix") == ("A/64/2048", "AB/16/128", "A/16/128")
+    assert names(classes="AB") == ("AB/64/4096", "AB/32/512")  # a bad version of what is sampled
+    for distribution, kind in (("fractal_tree", Classifier), ("letters", toydiff.Ratio)):
+        setting = make_setting(method="classifier", classes="B", distribution=distribution)
+        (guide,) = replace(setting, main=ModelChoice(exact=True)).models().guides
+        assert isinstance(guide, kind)
 
 
 def test_names_say_seed_and_average_only_where_they_are_not_the_bundled_ones():
-    setting = make_setting(method="mix", training_seed=1, guide_ema=0.05)
-    assert setting.main == "A/64/4096/seed1"
-    assert setting.guides == ("AB/32/512/seed1/ema0.05", "A/32/512/seed1/ema0.05")
+    found = names(method="mix", training_seed=1, guide_ema=0.05)
+    assert found == ("A/64/4096/seed1", "AB/32/512/seed1/ema0.05", "A/32/512/seed1/ema0.05")
+
+
+def test_three_classes_get_a_guide_of_all_three():
+    setting = make_setting(method="cfg", distribution="three_gaussians", classes="B")
+    assert setting.guide_classes == ["ABC"]
 
 
 def test_what_a_method_does_not_take_makes_no_other_setting():
@@ -131,9 +150,10 @@ def test_a_cell_is_what_sample_and_evaluate_give():
     table.rows.update(run_sweep(SMALL | {"method": ["unguided"], "solver": ["euler"]}, n=40, metrics=QUICK).rows)
     reference = metrics.Reference(toydiff.fractal_tree("A"))
     for setting, row in table.rows.items():
-        interval = setting.lo, setting.hi
+        main, *guides = (str(model.name("A")) for model in setting.models_used)
+        guides = [name.replace("A/", "AB/") for name in guides]  # of CFG
         model = toydiff.guided_model(
-            setting.method, setting.weight, main=setting.main, guides=setting.guides, interval=interval
+            setting.method, setting.weight, main=main, guides=guides, interval=setting.interval
         )
         x = toydiff.sample(model, setting.seed, 40, solver=setting.solver, steps=4, path=False).samples
         scores = metrics.evaluate(x, reference, seed=setting.seed, metrics={q: metrics.METRICS[q] for q in QUICK})
@@ -145,7 +165,7 @@ def test_a_cell_is_what_sample_and_evaluate_give():
 
 def test_samples_of_settings_that_are_compiled_alike_are_those_of_each():
     settings = settings_of(SMALL | {"method": ["cfg"], "weight": [1.0, 3.0, 4.0], "seed": [0, 5]})
-    models = {setting: setting.model() for setting in settings[: sweep.threads()]}
+    models = {setting: setting.models().guided for setting in settings[: sweep.threads()]}
     together = sweep._sample_together(models, 40)
     for setting, model in models.items():
         alone = toydiff.sample(model, setting.seed, 40, steps=4, path=False).samples
@@ -322,7 +342,7 @@ def made_up(values):
 
 
 def test_a_pivot_averages_the_other_axes_and_the_seeds_give_its_error():
-    table = made_up(lambda s: s.weight + 10 * s.guide_width + s.seed)
+    table = made_up(lambda s: s.weight + 10 * s.guide.width + s.seed)
     seen = pivot(table, "branch_coverage", "weight", "method")
     assert (seen.x_values, seen.y_values) == ([1.0, 2.0], ["cfg", "autoguidance"])
     np.testing.assert_allclose(seen.mean, [[122.0, 123.0]] * 2)
@@ -335,7 +355,7 @@ def test_a_pivot_averages_the_other_axes_and_the_seeds_give_its_error():
 
 
 def test_curves_and_heat_maps_show_the_means(tmp_path):
-    table = made_up(lambda s: s.weight * s.guide_width + s.seed)
+    table = made_up(lambda s: s.weight * s.guide.width + s.seed)
     curves = sweep_figure(table, x="weight", by="guide_width").axes[0]
     assert [text.get_text() for text in curves.get_legend().get_texts()] == ["guide_width 8", "guide_width 16"]
     np.testing.assert_allclose(curves.containers[1].lines[0].get_ydata(), [17.0, 33.0])

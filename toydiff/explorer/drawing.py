@@ -1,6 +1,7 @@
 """From a state to its picture; no widget is imported here."""
 
 import io
+import re
 import threading
 from dataclasses import fields
 from functools import lru_cache
@@ -25,16 +26,15 @@ from toydiff.explorer.compute import (
     models_of,
     outliers,
     points_now,
-    sampling_part,
     sigma_of,
     step_in,
     trajectory,
     unguided,
 )
-from toydiff.explorer.library import BUNDLED
 from toydiff.explorer.probe import probe
-from toydiff.explorer.state import ModelChoice, State
-from toydiff.guidance.methods import METHODS
+from toydiff.explorer.state import State
+from toydiff.measuring.setting import ModelChoice, Setting
+from toydiff.networks.library import BUNDLE, BUNDLED, Library
 from toydiff.results import plotting
 from toydiff.results.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
 from toydiff.sampling.sampler import Trajectory
@@ -77,14 +77,14 @@ def background_part(state: State, quality: Quality) -> tuple[Any, ...]:
     layers = tuple(name for name in state.layers if name.startswith(("outlines", "density", "ratio")))
     only_classes = set(layers) <= {"outlines"}
     level = () if only_classes else (sigma_of(state), state.main, state.guide, state.method)
-    weight = (state.weight, state.weight_curve, state.interval, state.share) if "density_guided" in layers else ()
+    weight = (state.weight, state.weight_curve, state.interval, state.knobs) if "density_guided" in layers else ()
     return (state.distribution, state.classes, state.view, layers, level, weight, quality.resolution)
 
 
-def draw_background(ax: Axes, state: State, quality: Quality) -> None:
+def draw_background(ax: Axes, state: State, quality: Quality, library: Library = BUNDLE) -> None:
     """Densities and outlines."""
     ax.set_axis_off()
-    models, sigma = models_of(state), sigma_of(state)
+    models, sigma = models_of(state, library), sigma_of(state)
     fields_by_layer: dict[str, tuple[ScoreModel | None, plotting.Hue]] = {
         "density_main": (models.main, MAIN),
         "density_guide": (models.guide, GUIDE),
@@ -113,13 +113,15 @@ def outlined(distribution: catalogue.Source, classes: str) -> list[tuple[Exact, 
     ]
 
 
-def draw_foreground(ax: Axes, state: State, quality: Quality, now: np.ndarray | None = None) -> list[Artist]:
+def draw_foreground(
+    ax: Axes, state: State, quality: Quality, now: np.ndarray | None = None, library: Library = BUNDLE
+) -> list[Artist]:
     """What moves: points (at `now` [n, 2], if that is given), paths and arrows; the artists, from back to front."""
     artists: list[Artist] = []
     if {"samples", "outliers", "trajectories", "rescue"} & set(state.layers):
-        path = trajectory(state, quality)
-        now = points_now(state, quality) if now is None else now
-        out = outliers(state, quality)
+        path = trajectory(state, quality, library)
+        now = points_now(state, quality, library) if now is None else now
+        out = outliers(state, quality, library)
         if "trajectories" in state.layers:
             # Of those that end in view: all paths come from far outside it.
             chosen = np.flatnonzero(state.view.contains(np.asarray(path.samples)))[:150]
@@ -127,19 +129,19 @@ def draw_foreground(ax: Axes, state: State, quality: Quality, now: np.ndarray | 
             if len(few.x) > 1:
                 artists.append(plotting.plot_trajectories(few, linewidth=0.6, view=state.view, ax=ax))
         if "rescue" in state.layers:
-            artists.append(_draw_rescue(ax, state, quality))
+            artists.append(_draw_rescue(ax, state, quality, library))
         if "samples" in state.layers:
             shown = now[~out] if "outliers" in state.layers else now
             artists.append(plotting.plot_samples(shown, size=2.5, color=COLOURS["samples"], view=state.view, ax=ax))
         if "outliers" in state.layers:
             artists.append(plotting.plot_samples(now[out], size=6, color=COLOURS["outliers"], view=state.view, ax=ax))
-    return artists + _draw_arrows(ax, state) + _draw_probe(ax, state)
+    return artists + _draw_arrows(ax, state, library) + _draw_probe(ax, state, library)
 
 
-def _draw_rescue(ax: Axes, state: State, quality: Quality) -> Artist:
+def _draw_rescue(ax: Axes, state: State, quality: Quality, library: Library) -> Artist:
     """From where each point ends without guidance to where guidance takes it: rescued green, lost pink."""
-    before, after = (np.asarray(trajectory(s, quality).samples) for s in (unguided(state), state))
-    was, now = outliers(unguided(state), quality), outliers(state, quality)
+    before, after = (np.asarray(trajectory(s, quality, library).samples) for s in (unguided(state), state))
+    was, now = (outliers(s, quality, library) for s in (unguided(state), state))
     colours = np.where(was & ~now, RESCUED, np.where(~was & now, plotting.OUTLIER, KEPT))
     plain = colours == KEPT
     chosen = np.concatenate([np.flatnonzero(plain)[:400], np.flatnonzero(~plain)[:800]])
@@ -150,8 +152,8 @@ def _draw_rescue(ax: Axes, state: State, quality: Quality) -> Artist:
     return lines
 
 
-def _draw_arrows(ax: Axes, state: State) -> list[Artist]:
-    models = models_of(state)
+def _draw_arrows(ax: Axes, state: State, library: Library) -> list[Artist]:
+    models = models_of(state, library)
     difference = None if models.guide is None else Ratio(models.main, models.guide)
     by_layer: dict[str, ScoreModel | None] = {
         "arrows_main": models.main,
@@ -168,9 +170,9 @@ def _draw_arrows(ax: Axes, state: State) -> list[Artist]:
     return [plotting.plot_scores(m, points, sigma, color=colour, view=state.view, ax=ax) for m, colour in drawn]
 
 
-def _draw_probe(ax: Axes, state: State) -> list[Artist]:
+def _draw_probe(ax: Axes, state: State, library: Library) -> list[Artist]:
     """The scores at the probed point as arrows to the denoised points, and the trajectories that start there."""
-    seen = probe(state)
+    seen = probe(state, library)
     if seen is None:
         return []
     artists: list[Artist] = []
@@ -195,10 +197,10 @@ def _arrow_points(distribution: catalogue.Source, classes: str, view: plotting.V
 
 def caption(state: State) -> str:
     """A state in a line: method, weight and models."""
-    guided, row = state.method != "unguided", METHODS[state.method]
+    row = state.row
     weight = f", w = {state.weight:g}" if state.weight_curve is None else ", w drawn"
-    text = row.short + weight * guided + f" · {_name(state.main)}"
-    if state.method == "classifier":
+    text = row.short + weight * row.is_guided + f" · {_name(state.main)}"
+    if row.guides and not row.networks:
         return text + " + exact classifier" * state.exact_guide
     return text + f" − {_name(state.guide)}" * bool(row.guides)
 
@@ -208,7 +210,7 @@ def _name(model: ModelChoice) -> str:
     return "exact" if model.exact else f"{model.width}/{model.steps}{own}"
 
 
-def draw(*states: State, quality: Quality | None = None) -> Figure:
+def draw(*states: State, quality: Quality | None = None, library: Library = BUNDLE) -> Figure:
     """The picture of a state, or the pictures of several side by side, as a figure to be saved in any format."""
     columns = 1 if len(states) == 1 else 2
     rows = -(-len(states) // columns)
@@ -216,8 +218,8 @@ def draw(*states: State, quality: Quality | None = None) -> Figure:
     for i, state in enumerate(states):
         ax = figure.add_axes((i % columns / columns, 1 - (i // columns + 1) / rows, 1 / columns, 1 / rows))
         one_quality = Quality.full(state) if quality is None else quality
-        draw_background(ax, state, one_quality)
-        draw_foreground(ax, state, one_quality)
+        draw_background(ax, state, one_quality, library)
+        draw_foreground(ax, state, one_quality, library=library)
         if columns > 1:
             options: Any = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}
             ax.text(0.02, 0.98, caption(state), transform=ax.transAxes, va="top", fontsize=15, zorder=6, bbox=options)
@@ -227,8 +229,9 @@ def draw(*states: State, quality: Quality | None = None) -> Figure:
 class Canvas:
     """A square picture; its background is kept while only the points move."""
 
-    def __init__(self, pixels: int):
+    def __init__(self, pixels: int, library: Library = BUNDLE):
         """Prepare a picture of `pixels` on each side; marks and lines keep their share of it."""
+        self._library = library
         self._figure = Figure(figsize=(7.2, 7.2), dpi=pixels / 7.2)
         self._canvas = FigureCanvasAgg(self._figure)
         self._ax = self._figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -242,12 +245,12 @@ class Canvas:
         if key != self._key:
             self._key = None  # a failure below must not leave half a background behind
             self._ax.clear()
-            draw_background(self._ax, state, background)
+            draw_background(self._ax, state, background, self._library)
             self._canvas.draw()
             self._background, self._key = self._canvas.copy_from_bbox(self._figure.bbox), key
             self._fixed = set(self._ax.get_children())
         self._canvas.restore_region(self._background)
-        for artist in draw_foreground(self._ax, state, points, now):
+        for artist in draw_foreground(self._ax, state, points, now, self._library):
             self._ax.draw_artist(artist)
         for artist in set(self._ax.get_children()) - self._fixed:
             artist.remove()
@@ -258,10 +261,10 @@ class Canvas:
 class Renderer:
     """Pictures of one state after another: small while something moves, large in full."""
 
-    def __init__(self, pixels: int = 960, quick_pixels: int = 576):
+    def __init__(self, pixels: int = 960, quick_pixels: int = 576, library: Library = BUNDLE):
         """Prepare both pictures."""
-        self._large, self._small = Canvas(pixels), Canvas(quick_pixels)
-        self._at_hand: tuple[State, Quality] | None = None
+        self._large, self._small = Canvas(pixels, library), Canvas(quick_pixels, library)
+        self._at_hand: tuple[Setting, Quality] | None = None
 
     def render(self, state: State, quality: Quality) -> bytes:
         """The picture as JPEG.
@@ -270,22 +273,22 @@ class Renderer:
             InputError: a network of the state does not exist.
         """
         points = quality
-        if quality is QUICK and self._at_hand is not None and self._at_hand[0] == sampling_part(state):
+        if quality is QUICK and self._at_hand is not None and self._at_hand[0] == state.setting:
             points = self._at_hand[1]  # while only the noise level or the view moves, the points stay in full
         canvas = self._small if quality is QUICK else self._large
         image = canvas.paint(state, quality, points)
         if quality is not QUICK:
-            self._at_hand = sampling_part(state), quality
+            self._at_hand = state.setting, quality
         content = io.BytesIO()
         options: Any = {"quality": 80} if quality is QUICK else {"quality": 92, "subsampling": 0}
         image.save(content, "JPEG", **options)
         return content.getvalue()
 
 
-def picture_bytes(kind: str, *states: State) -> bytes:
+def picture_bytes(kind: str, *states: State, library: Library = BUNDLE) -> bytes:
     """The picture at full quality as PNG, SVG or PDF."""
     content = io.BytesIO()
-    draw(*states).savefig(content, format=kind, dpi=200)
+    draw(*states, library=library).savefig(content, format=kind, dpi=200)
     return content.getvalue()
 
 
@@ -295,7 +298,7 @@ def python_code(*states: State) -> str:
     Raises:
         InputError: a network in it was trained or loaded here, so that other programs do not have it.
     """
-    own = [m.family for s in states for m in s.models if not m.exact and m.family != BUNDLED]
+    own = [m.family for s in states for m in s.models_used if not m.exact and m.family != BUNDLED]
     if own:
         raise InputError(f"other programs do not have the networks of {own[0]}: save the laboratory's file instead")
     default = State()
@@ -315,4 +318,6 @@ def python_code(*states: State) -> str:
 
 
 def _code(value: Any) -> str:
-    return f"Drawing.from_json({value.to_json()!r})" if isinstance(value, Drawing) else repr(value)
+    if isinstance(value, Drawing):
+        return f"Drawing.from_json({value.to_json()!r})"
+    return re.sub(r"\binf\b", 'float("inf")', repr(value))

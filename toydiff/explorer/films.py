@@ -15,11 +15,12 @@ from PIL import Image, ImageDraw, ImageFont
 from toydiff.base.checks import InputError, choice, count
 from toydiff.explorer.compute import Quality, points_now
 from toydiff.explorer.drawing import INK, Canvas
-from toydiff.explorer.library import networks
 from toydiff.explorer.scene import MOST_PANELS
-from toydiff.explorer.state import ModelChoice, State, guide_classes
+from toydiff.explorer.state import SIGMAS, State
 from toydiff.guidance.methods import METHODS
-from toydiff.sampling.schedules import STEPS, noise_schedule
+from toydiff.measuring.setting import ModelChoice
+from toydiff.networks.library import BUNDLE, Library
+from toydiff.sampling.schedules import STEPS
 
 FPS, SECONDS = 15, 5
 """Pictures a second, for `film.write_film`, and the length of a film."""
@@ -50,8 +51,8 @@ class Kind(NamedTuple):
 
     title: str
     """As it stands in menus."""
-    course: Callable[[State, int], list[Moment]]
-    """(state, number of pictures) -> a moment for each; the last leads to the first."""
+    course: Callable[[State, int, Library], list[Moment]]
+    """(state, number of pictures, library) -> a moment for each; the last leads to the first."""
     says: Callable[[State], str]
     """What a caption says of a state besides its weight."""
 
@@ -61,32 +62,32 @@ def eased(part: float) -> float:
     return round((1 - math.cos(math.pi * min(max(part, 0.0), 1.0))) / 2, 6)
 
 
-def play(state: State, n: int) -> list[Moment]:
+def play(state: State, n: int, library: Library = BUNDLE) -> list[Moment]:
     """The sampling run, its end, and quickly back into noise; between two steps of the solver points go straight."""
     moments = []
     for t in (i / n for i in range(n)):
         at = STEPS * min(t / FORTH, 1.0, eased((1 - t) / BACK))
-        before, after = (replace(state, step=step(at)) for step in (math.floor, math.ceil))
+        before, after = (replace(state, sigma=SIGMAS[stop(at)]) for stop in (math.floor, math.ceil))
         moments.append(Moment(before, after, at - math.floor(at)))
     return moments
 
 
-def sweep(state: State, n: int) -> list[Moment]:
+def sweep(state: State, n: int, library: Library = BUNDLE) -> list[Moment]:
     """The weight up and down; the noise stays the same, so the points move smoothly."""
     low, high = SWEEP_WEIGHTS
     weights = [low + (high - low) * eased(2 * min(i, n - i) / n) for i in range(n)]
-    states = [replace(state, weight=w, weight_curve=None, step=STEPS) for w in weights]
+    states = [replace(state, weight=w, weight_curve=None, sigma=0.0) for w in weights]
     return [Moment(state, state, 0.0) for state in states]
 
 
-def train_main(state: State, n: int) -> list[Moment]:
+def train_main(state: State, n: int, library: Library = BUNDLE) -> list[Moment]:
     """The samples as the main model trains, from snapshot to snapshot, and back to the first."""
-    return _train([replace(state, main=model, step=STEPS) for model in snapshots(state, "main")], n)
+    return _train([replace(state, main=model, sigma=0.0) for model in snapshots(state, "main", library)], n)
 
 
-def train_guide(state: State, n: int) -> list[Moment]:
+def train_guide(state: State, n: int, library: Library = BUNDLE) -> list[Moment]:
     """The samples as the guide trains."""
-    return _train([replace(state, guide=model, step=STEPS) for model in snapshots(state, "guide")], n)
+    return _train([replace(state, guide=model, sigma=0.0) for model in snapshots(state, "guide", library)], n)
 
 
 def _train(states: list[State], n: int) -> list[Moment]:
@@ -104,14 +105,13 @@ def _train(states: list[State], n: int) -> list[Moment]:
     return moments
 
 
-def snapshots(state: State, which: str) -> list[ModelChoice]:
+def snapshots(state: State, which: str, library: Library = BUNDLE) -> list[ModelChoice]:
     """The networks like a state's "main" or "guide" after fewer or more steps; only itself where it is not trained."""
     model: ModelChoice = getattr(state, which)
-    everything = guide_classes(state.method, state.distribution, state.classes)
-    classes = [state.classes] if which == "main" else everything
+    classes = [state.classes] if which == "main" else state.guide_classes
     if model.exact or not classes:
         return [model]
-    names = networks(state.distribution, model.family)
+    names = library.networks(state.distribution, model.family)
     steps = [{n.steps for n in names if (n.classes, n.width) == (c, model.width)} for c in classes]
     return [replace(model, steps=step) for step in sorted(set.intersection(*steps))] or [model]
 
@@ -121,12 +121,11 @@ def _size(model: ModelChoice) -> str:
 
 
 def _say_guide(state: State) -> str:
-    trained = guide_classes(state.method, state.distribution, state.classes)
-    return f"guide: {_size(state.guide)}" if trained else "no trained guide"
+    return f"guide: {_size(state.guide)}" if state.row.networks else "no trained guide"
 
 
 KINDS: dict[str, Kind] = {
-    "play": Kind("from noise to data", play, lambda state: f"σ = {noise_schedule()[state.step]:.3f}"),
+    "play": Kind("from noise to data", play, lambda state: f"σ = {state.sigma:.3f}"),
     "sweep": Kind("the weight up and down", sweep, lambda state: ""),
     "train": Kind("the main model trains", train_main, lambda state: f"main: {_size(state.main)}"),
     "train-guide": Kind("the guide trains", train_guide, _say_guide),
@@ -134,7 +133,9 @@ KINDS: dict[str, Kind] = {
 """The films; another one is one function and one row."""
 
 
-def frames(states: Sequence[State], kind: str, pixels: int, n: int = FRAMES) -> Iterator[Image.Image]:
+def frames(
+    states: Sequence[State], kind: str, pixels: int, n: int = FRAMES, library: Library = BUNDLE
+) -> Iterator[Image.Image]:
     """The pictures of a film, drawn as they are asked for; Matplotlib wants no other thread drawing meanwhile.
 
     Args:
@@ -142,6 +143,7 @@ def frames(states: Sequence[State], kind: str, pixels: int, n: int = FRAMES) -> 
         kind: a row of `KINDS`.
         pixels: of each side of each state's picture; its caption stands above it.
         n: how many pictures.
+        library: where the networks are.
 
     Raises:
         InputError: a number or the kind is out of range, a network does not exist, or nothing would move.
@@ -149,29 +151,30 @@ def frames(states: Sequence[State], kind: str, pixels: int, n: int = FRAMES) -> 
     row = KINDS[choice("film", kind, KINDS)]
     count("number of states of a film", len(states), 1, MOST_PANELS)
     pixels, n = count("pixels", pixels, 64, 4096), count("number of pictures", n, 2)
-    courses = [row.course(state, n) for state in states]
+    courses = [row.course(state, n, library) for state in states]
     if all(len(set(course)) == 1 for course in courses):
         raise InputError(f"nothing would move: {row.title} changes none of these pictures; choose another film")
-    return _draw(courses, row, pixels)
+    return _draw(courses, row, pixels, library)
 
 
-def _draw(courses: list[list[Moment]], row: Kind, pixels: int) -> Iterator[Image.Image]:
-    canvases = [Canvas(pixels) for _ in courses]  # one each: its background stays where it does not change
+def _draw(courses: list[list[Moment]], row: Kind, pixels: int, library: Library) -> Iterator[Image.Image]:
+    canvases = [Canvas(pixels, library) for _ in courses]  # one each: its background stays where it does not change
     drawn: dict[tuple[Moment, ...], bytes] = {}  # the way back, or the end that stands, is not drawn again
     size = 0, 0
     for now in zip(*courses, strict=True):
         if now not in drawn:
-            pictures = [_paint(canvas, moment) for canvas, moment in zip(canvases, now, strict=True)]
+            pictures = [paint(canvas, moment, library) for canvas, moment in zip(canvases, now, strict=True)]
             captions = [caption(row, moment.shown) for moment in now]
-            together = _arrange([_captioned(p, lines) for p, lines in zip(pictures, captions, strict=True)])
+            together = _arrange([captioned(p, lines) for p, lines in zip(pictures, captions, strict=True)])
             size, drawn[now] = together.size, zlib.compress(together.tobytes(), 1)
         yield Image.frombytes("RGB", size, zlib.decompress(drawn[now]))
 
 
-def _paint(canvas: Canvas, moment: Moment) -> Image.Image:
+def paint(canvas: Canvas, moment: Moment, library: Library = BUNDLE) -> Image.Image:
+    """The picture of a moment on a canvas."""
     # The paper's solver, although slower: multistep solvers diverge where truncation's weight is 3 or more.
     quality = Quality.full(moment.shown)
-    start, end = (points_now(state, quality) for state in moment[:2])
+    start, end = (points_now(state, quality, library) for state in moment[:2])
     now = start + np.float32(moment.part) * (end - start)
     return canvas.paint(moment.shown, quality, quality, now)
 
@@ -182,7 +185,7 @@ def caption(row: Kind, state: State) -> tuple[str, str]:
     return METHODS[state.method].title, f"{weight}   {row.says(state)}"
 
 
-def _captioned(picture: Image.Image, lines: tuple[str, str]) -> Image.Image:
+def captioned(picture: Image.Image, lines: tuple[str, str]) -> Image.Image:
     """The picture under its caption, which covers nothing."""
     width, height = picture.size
     size, margin = width // 19, width // 40

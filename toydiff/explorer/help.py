@@ -1,14 +1,15 @@
 """What the pointer says over each control; its names are those by which a scene hides controls."""
 
 from toydiff.explorer.state import LAYERS
+from toydiff.guidance.methods import all_knobs
+from toydiff.guidance.row import WEIGHT_HELP
 
 HELP: dict[str, str] = {
     "scene": "A view of the paper, a comparison, or a view that you added",
     "method": "What the samples are steered away from",
-    "weight": "w = 1: no guidance; w = 0: the guide alone; above 1: away from the guide (Karras' convention)",
+    "weight": WEIGHT_HELP,
     "weight-box": "The weight as a number, from 0 to 100",
     "weight-curve": "w(σ): drag the knots or paint; drag the edges: guidance acts between them. Double click: straight",
-    "share": "Of autoguidance in its mix with classifier-free guidance",
     "distribution": "The exact distribution that the samples should follow",
     "classes": "What is sampled: one class, or both (AB)",
     "seed-box": "Of the noise: the same seed gives the same starting points",
@@ -24,7 +25,9 @@ HELP: dict[str, str] = {
     "probing": "Look at one point: drag it over the picture. Scores there, the best weight, the paths that start there",
     "compare": "Another picture beside this one, from the same noise",
     "play": "Play the sampling from noise to data; the keys beside it stop and repeat",
-} | {f"layer-{name}": f"Show or hide: {label}" for name, label in LAYERS.items()}
+}
+HELP |= {name: knob.help for name, knob in all_knobs().items()}
+HELP |= {f"layer-{name}": f"Show or hide: {label}" for name, label in LAYERS.items()}
 """What the pointer says over each control."""
 
 HIDEABLE = (

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from toydiff.base.score_model import ScoreModel
-from toydiff.explorer.compute import Models, kept, models_of, sigma_of
+from toydiff.explorer.compute import kept, models_of, sigma_of
 from toydiff.explorer.state import State
 from toydiff.guidance.guided import WeightCurve, best_weight
 from toydiff.guidance.methods import ALL_SIGMAS, guide
+from toydiff.measuring.setting import Models
+from toydiff.networks.library import BUNDLE, Library
 from toydiff.sampling.sampler import sample
 from toydiff.sampling.schedules import KNOTS, SIGMA_MIN, normal_schedule
 
@@ -43,7 +45,7 @@ class Probe(NamedTuple):
     """Trajectories that start here at this noise level, [steps + 1, 2]: unguided, guided, exact; empty at the data."""
 
 
-def probe(state: State) -> Probe | None:
+def probe(state: State, library: Library = BUNDLE) -> Probe | None:
     """The probe of a state at its point and noise level; None where it has no point.
 
     Raises:
@@ -52,13 +54,15 @@ def probe(state: State) -> Probe | None:
     if state.probe is None:
         return None
     default = State()  # of what the probe does not depend on
-    return _probe(replace(state, layers=default.layers, view=default.view, points=default.points, seed=default.seed))
+    plain = replace(state, layers=default.layers, view=default.view, points=default.points, seed=default.seed)
+    return probe_of(plain, library)
 
 
 @kept(maxsize=8)
-def _probe(state: State) -> Probe:
+def probe_of(state: State, library: Library = BUNDLE) -> Probe:
+    """The same for a state that has a point, kept for the last ones."""
     assert state.probe is not None
-    models, sigma = models_of(state), sigma_of(state)
+    models, sigma = models_of(state, library), sigma_of(state)
     x = jnp.asarray(state.probe, jnp.float32)
     shown: dict[str, ScoreModel | None] = {
         "main": models.main,
@@ -71,7 +75,7 @@ def _probe(state: State) -> Probe:
         name: Arrow(step, float(np.hypot(*step)), _degrees_between(step, steps["exact"]))
         for name, step in steps.items()
     }
-    return Probe(state.probe, sigma, arrows, _best_weight(state, models, steps, x, sigma), _paths(models, x, sigma))
+    return Probe(state.probe, sigma, arrows, _best_weight(state, models, steps, x, sigma), paths(models, x, sigma))
 
 
 def _step(model: ScoreModel, x: jax.Array, sigma: float) -> np.ndarray:
@@ -86,15 +90,16 @@ def _degrees_between(first: np.ndarray, second: np.ndarray) -> float:
 def _best_weight(
     state: State, models: Models, steps: dict[str, np.ndarray], x: jax.Array, sigma: float
 ) -> float | None:
-    if state.method == "unguided":
+    if not state.row.is_guided:
         return None
     two = WeightCurve(KNOTS, (2.0,) * len(KNOTS))  # a curve, as the guided model has: nothing more is compiled
-    twice = guide(state.method, models.main, *models.guides, weight=two, interval=ALL_SIGMAS, share=state.share)
+    twice = guide(state.method, models.main, *models.guides, weight=two, interval=ALL_SIGMAS, **dict(state.knobs))
     best = float(best_weight(steps["main"], _step(twice, x, sigma), steps["exact"]))
     return None if math.isnan(best) else best
 
 
-def _paths(models: Models, x: jax.Array, sigma: float) -> dict[str, np.ndarray]:
+def paths(models: Models, x: jax.Array, sigma: float) -> dict[str, np.ndarray]:
+    """Trajectories from a point x [2] at a noise level, [steps + 1, 2] each; none at the data."""
     if sigma <= 1.01 * SIGMA_MIN:
         return {}
     schedule = normal_schedule(PATH_STEPS, sigma_max=sigma)

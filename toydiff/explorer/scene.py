@@ -1,17 +1,19 @@
 """What stands on the explorer's screen: one to four panels from the same noise, a title and a question."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import InitVar, dataclass, fields, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from toydiff.base.checks import InputError, choice, count, shown
 from toydiff.explorer.help import HIDEABLE
-from toydiff.explorer.state import PRESETS, State, json_values, with_classes
+from toydiff.explorer.state import PRESETS, State, with_classes
+from toydiff.measuring.setting import json_values
+from toydiff.networks.library import BUNDLE, Library
 
 MOST_PANELS = 4
-LINKED = ("distribution", "classes", "seed", "points", "step", "layers", "view", "probe")
+LINKED = ("distribution", "classes", "seed", "points", "sigma", "layers", "view", "probe")
 """What all panels share; each has the rest, its method and its models, for itself."""
 LONGEST_TEXT = 1000
 
@@ -26,6 +28,7 @@ class Scene:
         title: over the picture.
         question: below the title; what the class should find out.
         hidden: names of controls and parts that are not shown, of `toydiff.explorer.help.HIDEABLE`.
+        library: where models are found for panels that must follow to other data; it is not kept.
 
     Raises:
         InputError: a field is out of range.
@@ -36,8 +39,9 @@ class Scene:
     title: str = ""
     question: str = ""
     hidden: tuple[str, ...] = ()
+    library: InitVar[Library] = BUNDLE
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, library: Library) -> None:
         panels = self.panels
         if not isinstance(panels, tuple | list) or not all(isinstance(state, State) for state in panels):
             raise InputError("the panels of a scene must be a list of states")
@@ -52,7 +56,7 @@ class Scene:
             raise InputError(f"hidden is {shown(self.hidden)}; it must be a list of names of controls")
         for name in self.hidden:
             choice("control to hide", name, HIDEABLE)
-        linked = tuple(_link(state, panels[active]) for state in panels)
+        linked = tuple(_link(state, panels[active], library) for state in panels)
         for name, value in {"panels": linked, "active": active, "hidden": tuple(sorted(set(self.hidden)))}.items():
             object.__setattr__(self, name, value)
 
@@ -61,10 +65,10 @@ class Scene:
         """The state of the active panel."""
         return self.panels[self.active]
 
-    def with_state(self, state: State) -> "Scene":
+    def with_state(self, state: State, library: Library = BUNDLE) -> "Scene":
         """The scene with another state in the active panel; the others follow in what is linked."""
         panels = (*self.panels[: self.active], state, *self.panels[self.active + 1 :])
-        return replace(self, panels=panels)
+        return replace(self, panels=panels, library=library)
 
     def with_panel(self) -> "Scene":
         """The scene with a copy of the active panel at the end, which becomes active.
@@ -94,7 +98,7 @@ class Scene:
         return values | {"panels": [state.to_json() for state in self.panels]}
 
     @classmethod
-    def from_json(cls, values: Any) -> "Scene":
+    def from_json(cls, values: Any, library: Library = BUNDLE) -> "Scene":
         """The scene that `to_json` gave, one picture of a state that `State.to_json` gave, or the JSON text of either.
 
         Raises:
@@ -102,15 +106,15 @@ class Scene:
         """
         values = json_values(values)
         if not isinstance(values, dict) or "panels" not in values:
-            return cls((State.from_json(values),))
+            return cls((State.from_json(values, library),))
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(f"unknown field {shown(unknown[0])} of the scene; there are {', '.join(sorted(known))}")
         if not isinstance(values["panels"], list):
             raise InputError(f"panels is {shown(values['panels'])}; it must be a list of states")
-        panels = tuple(State.from_json(state) for state in values["panels"])
-        return cls(**values | {"panels": panels})
+        panels = tuple(State.from_json(state, library) for state in values["panels"])
+        return cls(**values | {"panels": panels, "library": library})
 
 
 def _is_unicode(text: str) -> bool:
@@ -118,11 +122,11 @@ def _is_unicode(text: str) -> bool:
     return text == text.encode("utf-8", "ignore").decode()
 
 
-def _link(state: State, lead: State) -> State:
+def _link(state: State, lead: State, library: Library) -> State:
     """A state with all that is linked as in the leading one; models that do not know its data give way to hers."""
     changed = {name: getattr(lead, name) for name in LINKED if getattr(state, name) != getattr(lead, name)}
     if {"distribution", "classes"} & set(changed):
-        state = with_classes(state, lead.distribution, lead.classes)
+        state = with_classes(state, lead.distribution, lead.classes, library)
     return replace(state, **changed) if changed else state
 
 

@@ -11,7 +11,8 @@ from toydiff.explorer.compute import QUICK, Quality, compile_ahead
 from toydiff.explorer.drawing import Renderer, drawing_lock
 from toydiff.explorer.probe import probe
 from toydiff.explorer.scene import Scene
-from toydiff.explorer.state import State
+from toydiff.explorer.state import SIGMAS, State
+from toydiff.networks.library import BUNDLE, Library
 from toydiff.sampling.schedules import STEPS
 
 REST_S = 0.12
@@ -33,8 +34,10 @@ class Worker:
         on_picture: Callable[[int, State, bytes, bool], object],
         on_rest: Callable[[Scene], Iterator[object]],
         on_error: Callable[[Exception], object],
+        library: Library = BUNDLE,
     ):
-        """Start the threads."""
+        """Start the threads; `library` has the networks of the scenes."""
+        self._library = library
         self._on_picture, self._on_rest, self._on_error = on_picture, on_rest, on_error
         self._renderers: list[Renderer] = []
         self._drawn: dict[int, tuple[State, bool]] = {}
@@ -128,7 +131,7 @@ class Worker:
 
     def _send(self, panel: int, state: State, quality: Quality) -> None:
         while len(self._renderers) <= panel:
-            self._renderers.append(Renderer())
+            self._renderers.append(Renderer(library=self._library))
         self._drawn.pop(panel, None)  # a failure leaves it to be drawn again
         with drawing_lock:
             content = self._renderers[panel].render(state, quality)
@@ -148,7 +151,7 @@ class Worker:
             if self._closed or self._newest is None:
                 continue
             try:
-                for _ in _ahead(self._newest.state):
+                for _ in _ahead(self._newest.state, self._library):
                     if self._closed or not self._resting.is_set():
                         break
                 else:
@@ -162,7 +165,7 @@ def _active_first(scene: Scene) -> list[int]:
     return sorted(range(len(scene.panels)), key=lambda panel: panel != scene.active)
 
 
-def _ahead(state: State) -> Iterator[object]:
+def _ahead(state: State, library: Library) -> Iterator[object]:
     """What a person may do next: probe, then choose another width or method."""
-    yield probe(replace(state, probe=(state.view.x, state.view.y), step=STEPS // 2))
-    yield from compile_ahead(state)
+    yield probe(replace(state, probe=(state.view.x, state.view.y), sigma=SIGMAS[STEPS // 2]), library)
+    yield from compile_ahead(state, library)

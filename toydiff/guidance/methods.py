@@ -19,6 +19,8 @@ ALL_SIGMAS = (0.0, math.inf)
 
 METHODS: dict[str, Method] = {**RULES}
 """By name; the rows stand beside their rules."""
+UNGUIDED = next(name for name, row in METHODS.items() if not row.is_guided)
+"""The method that is none: what others are compared with."""
 
 
 def guide(
@@ -141,7 +143,7 @@ def _weights_at_knots(method: str, rule: Rule, models: int, knobs: Mapping[str, 
     return stacked
 
 
-_TRIAL = jnp.array([0.4, -0.3]), 0.5
+_TRIAL = (0.4, -0.3), 0.5
 """A point and a noise level at which a rule is tried before it is used."""
 
 
@@ -170,9 +172,9 @@ def _check_rule(method: str, guided: GuidedByRule) -> None:
 def _try_rule(rule: Rule, parts: int, knobs: Mapping[str, Any], memory: Any) -> tuple[Any, Any]:
     """A rule's prediction from denoised points that all differ, and its memory."""
     assert rule.combine is not None
-    x, sigma = _TRIAL
+    x, sigma = map(jnp.asarray, _TRIAL)
     denoised = [x * (0.5 + 0.2 * i) + jnp.array([0.03 * i, 0.05]) for i in range(parts)]
-    return rule.combine(denoised, x, jnp.asarray(sigma), knobs, memory)
+    return rule.combine(denoised, x, sigma, knobs, memory)
 
 
 def _ask(method: str, call: Any, knobs: Mapping[str, Any]) -> Any:

@@ -1,254 +1,283 @@
-"""A cell of a sweep: all that decides which samples come out, and the grids of such settings."""
+"""The one description of a run: all that decides which samples come out, to and from JSON."""
 
-import itertools
+import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
 
-from toydiff.base.checks import InputError, choice, count, number, parse_number, shown
+from toydiff.base.checks import InputError, choice, count, number, shown
+from toydiff.base.score_model import LARGEST_SIGMA, Exact, ScoreModel
 from toydiff.distributions import catalogue
-from toydiff.guidance.guided import Guided
-from toydiff.guidance.methods import METHODS
-from toydiff.guidance.named import default_guides, guided_model
-from toydiff.guidance.row import MAX_WEIGHT
-from toydiff.networks.bundles import default_main
-from toydiff.networks.names import ModelName, is_network
+from toydiff.guidance.guided import Guided, WeightCurve
+from toydiff.guidance.methods import METHODS, all_knobs, guide
+from toydiff.guidance.row import MAX_WEIGHT, Method
+from toydiff.networks.library import BUNDLE, BUNDLED, Library
+from toydiff.networks.names import ModelName
 from toydiff.networks.recipe import Recipe
-from toydiff.sampling.schedules import STEPS
+from toydiff.networks.zoo import classifier_name, open_model
+from toydiff.sampling.schedules import KNOTS, STEPS
 from toydiff.sampling.solvers import SOLVERS
 
 PAPER_EMA = Recipe().ema
-LONGEST_RANGE = 10_000
-"""Values of a range such as 0:1:0.001."""
-LARGEST_END = 1e15
-"""Of a range: up to here all whole numbers are exact."""
-MOST_SETTINGS = 1_000_000
-"""Combinations of a grid: more would take weeks."""
+STARTS = ("exact", "noise")
+"""From exact draws at the highest noise level, as in the paper, or from pure noise."""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A network of a family by width and steps of training, or the exact density in its place."""
+
+    width: int = 64
+    steps: int = 4096
+    exact: bool = False
+    family: str = BUNDLED
+    seed: int = 0  #: of the training
+    ema: float = PAPER_EMA  #: length of the average of the parameters, relative to the training
+
+    def name(self, classes: str) -> ModelName:
+        """Its name in its family, for these classes."""
+        return ModelName(
+            classes, self.width, self.steps, seed=self.seed, ema=None if self.ema == PAPER_EMA else self.ema
+        )
+
+
+class Models(NamedTuple):
+    """The score models of a setting."""
+
+    truth: Exact
+    main: ScoreModel
+    guides: tuple[ScoreModel, ...]
+    """The networks, or what stands in their place; not what a rule makes by itself."""
+    guided: Guided
+
+    @property
+    def guide(self) -> ScoreModel | None:
+        """The first model that is steered away from, where there are guides."""
+        return self.guided.guides[0] if self.guides else None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One cell of a sweep; `make_setting` makes it, with defaults for what is not named.
+    """What is sampled, and how; by default autoguidance as in the paper's Figure 1.
 
-    What a method does not take is the same for all its settings, so that equal pictures are equal settings: a
-    weight of 1 at all noise levels for no guidance, None for the guide of a method that takes no network as a guide,
-    a share of 0.5 for any method but the mix.
+    Whether there are such networks shows when a library is asked for its models.
+
+    Raises:
+        InputError: a field is out of range; the message names it and says what would be accepted.
     """
 
-    method: str
-    weight: float  # w; 1 is no guidance
-    lo: float  # the weight acts where lo < sigma <= hi
-    hi: float
-    share: float  # of autoguidance in the mix
-    distribution: str  # by name
-    classes: str  # that the main model is of
-    main_width: int
-    main_steps: int
-    main_ema: float  # relative width of the average of the parameters
-    guide_width: int | None
-    guide_steps: int | None
-    guide_ema: float | None
-    training_seed: int  # of all networks
-    solver: str
-    steps: int
-    seed: int  # of the noise
+    method: str = "autoguidance"
+    weight: float = 3.0  #: w; 1 is no guidance
+    weight_curve: tuple[float, ...] | None = None  #: w at the noise levels KNOTS, in place of one w for all
+    interval: tuple[float, float] = (0.0, math.inf)  #: the weight acts where lo < sigma <= hi
+    knobs: Mapping[str, float] | tuple[tuple[str, float], ...] = ()  #: the method's other knobs, where turned
+    distribution: catalogue.Source = "fractal_tree"  #: by name, or a drawing
+    classes: str = "A"
+    main: ModelChoice = ModelChoice()  #: the paper's
+    guide: ModelChoice = ModelChoice(32, 512)  #: the paper's; of the classes that the method's roles say
+    solver: str = "heun"
+    steps: int = STEPS
+    start: str = "exact"  #: one of STARTS
+    seed: int = 0  #: of the noise
+
+    def __post_init__(self) -> None:
+        choice("method", self.method, METHODS)
+        choice("classes", self.classes, catalogue.class_choices(catalogue.all_classes(self.distribution)))
+        lo, hi = numbers("interval", self.interval, 2)
+        lo = number("interval lo", lo, 0, LARGEST_SIGMA)
+        hi = math.inf if hi == math.inf else number("interval hi", hi, lo, LARGEST_SIGMA)
+        checked: dict[str, Any] = {
+            "weight": number("weight", self.weight, 0, MAX_WEIGHT),
+            "interval": (lo, math.inf if hi == LARGEST_SIGMA else hi),  # as JSON says it, which has no infinity
+            "knobs": _checked_knobs(self.method, self.knobs),
+            "main": _checked_model("main", self.main),
+            "guide": _checked_model("guide", self.guide),
+            "solver": choice("solver", self.solver, SOLVERS),
+            "steps": count("steps", self.steps, 1, 100_000),
+            "start": choice("start", self.start, STARTS),
+            "seed": count("seed", self.seed, 0, 2**32 - 1),
+        }
+        if self.weight_curve is not None:
+            curve = zip(KNOTS, numbers("weight_curve", self.weight_curve, len(KNOTS)), strict=True)
+            checked["weight_curve"] = tuple(number(f"weight at sigma {s:.3g}", w, 0, MAX_WEIGHT) for s, w in curve)
+        if not self.row.is_guided:
+            checked |= {"weight": 1.0, "weight_curve": None}  # whatever it says: one picture, one setting
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @property
-    def main(self) -> str:
-        """The name of the main model in the zoo."""
-        return _network(self.classes, self.main_width, self.main_steps, self.training_seed, self.main_ema)
+    def row(self) -> Method:
+        """Of the table of methods."""
+        return METHODS[self.method]
+
+    def knob(self, name: str) -> float:
+        """The value of one of the method's knobs."""
+        known = self.row.knobs.get(name) or all_knobs()[name]
+        return dict(self.knobs).get(name, known.default)
 
     @property
-    def guides(self) -> tuple[str, ...]:
-        """The names of the guides in the zoo: CLASSES/WIDTH/STEPS, or HEAD/CLASS as of a classifier."""
-        source = catalogue.open_distribution(self.distribution)
-        return tuple(self._guide(name) for name in default_guides(self.method, source))
+    def models_used(self) -> tuple[ModelChoice, ...]:
+        """The main model, and the guide where the method takes one."""
+        return (self.main, self.guide) if self.row.guides else (self.main,)
 
-    def _guide(self, name: str) -> str:
-        classes = name.split("/", maxsplit=1)[0]
-        if not (is_network(name) and self.guide_width and self.guide_steps and self.guide_ema):
-            return f"{classes}/{self.classes}"
-        of = classes if len(classes) > 1 else self.classes  # all of them, or those that the main model is of
-        return _network(of, self.guide_width, self.guide_steps, self.training_seed, self.guide_ema)
+    @property
+    def guide_classes(self) -> list[str]:
+        """The classes that each guiding network is of."""
+        every = catalogue.all_classes(self.distribution)
+        return [role.classes(self.classes, every) for role in self.row.networks]
 
-    def model(self) -> Guided:
-        """The guided model.
+    @property
+    def exact_guide(self) -> bool:
+        """Whether the guide is exact: because it is set so, or as a classifier of which none is bundled."""
+        exact = classifier_name(self.distribution, self.classes, exact=True)
+        classifies = any(role.classifies for role in self.row.guides)
+        return self.guide.exact or (classifies and classifier_name(self.distribution, self.classes) == exact)
+
+    def models(self, library: Library = BUNDLE, *, bendable: bool = False) -> Models:
+        """The score models.
+
+        Args:
+            library: where the networks are.
+            bendable: give the weight as a curve even where it is one number, so that bending it compiles nothing.
 
         Raises:
-            InputError: there is no such network, or the interval's ends are the wrong way round.
+            InputError: there is no such network.
         """
-        return guided_model(
-            self.method,
-            self.weight,
-            main=self.main,
-            guides=self.guides,
-            interval=(self.lo, self.hi),
-            share=self.share,
-            distribution=catalogue.open_distribution(self.distribution),
-        )
+        main = self._model(library, self.main, self.classes)
+        every = catalogue.all_classes(self.distribution)
+        guides: list[ScoreModel] = []
+        for role in self.row.guides:
+            known = role.classes(self.classes, every)
+            if role.classifies:
+                name = classifier_name(self.distribution, known, exact=self.guide.exact)
+                guides.append(open_model(name, self.distribution))
+            else:
+                guides.append(self._model(library, self.guide, known))
+        curved = bendable or self.weight_curve is not None
+        weight: Any = WeightCurve(KNOTS, self.weight_curve or (self.weight,) * len(KNOTS)) if curved else self.weight
+        guided = guide(self.method, main, *guides, weight=weight, interval=self.interval, **dict(self.knobs))
+        return Models(catalogue.distribution(self.distribution, self.classes), main, tuple(guides), guided)
 
-    def __str__(self) -> str:
-        """The axes and their values, in a line."""
-        return describe(asdict(self))
+    def _model(self, library: Library, chosen: ModelChoice, classes: str) -> ScoreModel:
+        if chosen.exact:
+            return catalogue.distribution(self.distribution, classes)
+        return library.network(self.distribution, chosen.family, chosen.name(classes))
 
+    def to_json(self) -> dict[str, Any]:
+        """The setting as JSON values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values |= {name: dict(vars(values[name])) for name in ("main", "guide")}
+        lo, hi = self.interval
+        values |= {"interval": [lo, min(hi, LARGEST_SIGMA)], "knobs": dict(self.knobs)}
+        return values | {"distribution": catalogue.source_to_json(self.distribution)}
 
-def describe(values: Mapping[str, Any]) -> str:
-    """Axes and their values in a line, those without a value left out."""
-    return ", ".join(f"{axis}={_text(value)}" for axis, value in values.items() if value is not None)
+    @classmethod
+    def from_json(cls, values: Any) -> Self:
+        """What `to_json` gave, now or in version 0.1, or the JSON text of it; what is left out has its default.
 
+        Raises:
+            InputError: it is no JSON object, or a field is unknown or out of range.
+        """
+        return cls(**cls.fields_from_json(json_values(values)))
 
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _network(classes: str, width: int, steps: int, seed: int, ema: float) -> str:
-    return str(ModelName(classes, width, steps, seed=seed, ema=None if ema == PAPER_EMA else ema))
-
-
-def _known_distribution(name: Any) -> Any:
-    if not isinstance(catalogue.open_distribution(name), str):
-        known = ", ".join(catalogue.DISTRIBUTIONS)
-        raise InputError(f"distribution is {shown(name)}, a drawing, which has no bundled networks; there are {known}")
-    return name
-
-
-AXES: dict[str, Callable[[Any], Any]] = {
-    "method": lambda v: choice("method", v, METHODS),
-    "weight": lambda v: number("weight", v, 0, MAX_WEIGHT),
-    "lo": lambda v: number("lo", v, 0),
-    "hi": lambda v: number("hi", v, 0),
-    "share": lambda v: number("share", v, 0, 1),
-    "distribution": _known_distribution,
-    "classes": lambda v: v,
-    "main_width": lambda v: count("main_width", v),
-    "main_steps": lambda v: count("main_steps", v),
-    "main_ema": lambda v: number("main_ema", v, above=0),
-    "guide_width": lambda v: count("guide_width", v),
-    "guide_steps": lambda v: count("guide_steps", v),
-    "guide_ema": lambda v: number("guide_ema", v, above=0),
-    "training_seed": lambda v: count("training_seed", v, 0, 2**32 - 1),
-    "solver": lambda v: choice("solver", v, SOLVERS),
-    "steps": lambda v: count("steps", v, 1, 100_000),
-    "seed": lambda v: count("seed", v, 0, 2**32 - 1),
-}
-"""What can be swept, the fields of `Setting`: each takes a value, refuses it or hands it on."""
-TEXT_AXES = ("method", "distribution", "classes", "solver")
-SEEDS = ("training_seed", "seed")
-"""Axes over which the same thing is tried again."""
+    @classmethod
+    def fields_from_json(cls, values: Any) -> dict[str, Any]:
+        """The fields that JSON values give."""
+        names = {f.name for f in fields(cls)}
+        values = known_fields(cls.__name__.lower(), values, names | {"share"})
+        for name in ("main", "guide"):
+            if name in values:
+                given = known_fields(name, values[name], {f.name for f in fields(ModelChoice)})
+                values[name] = ModelChoice(**given)
+        if "distribution" in values:
+            values["distribution"] = catalogue.source_from_json(values["distribution"])
+        if "share" in values:  # version 0.1 knew one knob beside the weight
+            values["knobs"] = {**dict(values.get("knobs", {})), "share": values.pop("share")}
+        return values
 
 
-def make_setting(**values: Any) -> Setting:
-    """A setting from some of its fields; the others are those of the paper, or of the distribution's default models.
-
-    Raises:
-        InputError: there is no such axis, or a value is of the wrong type or out of range.
-    """
-    for axis in values:
-        choice("axis", axis, AXES)
-    given = {axis: AXES[axis](value) for axis, value in values.items() if value is not None}
-    method, name = given.get("method", "autoguidance"), given.get("distribution", "fractal_tree")
-    source = catalogue.open_distribution(name)
-    if "classes" in given:
-        choice("classes", given["classes"], catalogue.class_choices(catalogue.all_classes(source)))
-    classes, width, steps = default_main(source).split("/")
-    guide = _default_guide(method, source)
-    defaults = {
-        "method": method,
-        "weight": METHODS[method].weight,
-        "lo": 0.0,
-        "hi": math.inf,
-        "share": 0.5,
-        "distribution": name,
-        "classes": classes,
-        "main_width": int(width),
-        "main_steps": int(steps),
-        "main_ema": PAPER_EMA,
-        "training_seed": 0,
-        "solver": "heun",
-        "steps": STEPS,
-        "seed": 0,
-    }
-    effectless = {} if guide["guide_width"] else guide
-    if method == "unguided":
-        effectless |= {axis: defaults[axis] for axis in ("weight", "lo", "hi")}
-    if method != "mix":
-        effectless["share"] = defaults["share"]
-    return Setting(**defaults | guide | given | effectless)
-
-
-def _default_guide(method: str, source: catalogue.Source) -> dict[str, Any]:
-    """Width, steps and average of a method's guides; None where they are no networks of the zoo."""
-    networks = [name for name in default_guides(method, source) if is_network(name)]
-    width, steps = map(int, networks[0].split("/")[1:]) if networks else (None, None)
-    return {"guide_width": width, "guide_steps": steps, "guide_ema": PAPER_EMA if networks else None}
-
-
-def settings_of(grid: Mapping[str, Iterable[Any]]) -> tuple[Setting, ...]:
-    """Every combination of the values of the axes, each once; the first axis changes most slowly.
-
-    Raises:
-        InputError: the grid is empty or too large, an axis is empty, there is no such axis, or a value cannot be.
-    """
-    if not isinstance(grid, Mapping):
-        raise InputError(f"the grid is {shown(grid)}; it must be a dictionary from axes to lists of values")
-    if not grid:
-        raise InputError(f"the grid is empty; give values to some of the axes {', '.join(AXES)}")
-    lists = {choice("axis", axis, AXES): as_list(f"axis {axis}", values) for axis, values in grid.items()}
-    for axis, values in lists.items():
-        if not values:
-            raise InputError(f"axis {axis} is empty; it must have one value or more")
-    if math.prod(map(len, lists.values())) > MOST_SETTINGS:
-        raise InputError(f"the grid has more than {MOST_SETTINGS:,} combinations; leave some of its values out")
-    cells = itertools.product(*lists.values())
-    return tuple(dict.fromkeys(make_setting(**dict(zip(lists, cell, strict=True))) for cell in cells))
-
-
-def as_list(name: str, values: Any) -> list[Any]:
-    """The values of a list, an array, a generator or the like; of an endless one as many as a grid cannot have.
-
-    Raises:
-        InputError: it is a text, or nothing that has values.
-    """
+def _checked_knobs(method: str, knobs: Any) -> tuple[tuple[str, float], ...]:
+    """The knobs that are turned, in order: one picture, one setting."""
     try:
-        if not isinstance(values, str | bytes):
-            return list(itertools.islice(values, MOST_SETTINGS + 1))
-    except TypeError:
-        pass
-    raise InputError(f"{name} is {shown(values)}; it must be a list of values")
+        given = dict(knobs)
+    except (TypeError, ValueError):
+        raise InputError(f"knobs are {shown(knobs)}; they must be values by name, such as {{'share': 0.5}}") from None
+    row, known = METHODS[method], all_knobs()
+    checked = {}
+    for name in sorted(given, key=str):
+        knob = row.knobs.get(name) or known.get(choice("knob", name, known))
+        assert knob is not None
+        value = number(name, given[name], knob.low, knob.high)
+        if value != knob.default:
+            checked[name] = value
+    return tuple(checked.items())
 
 
-def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
-    """A grid from words such as method=cfg,autoguidance and weight=1:4:0.5: lists, and ranges that hold their end.
+def _checked_model(name: str, model: Any) -> ModelChoice:
+    if not isinstance(model, ModelChoice) or not isinstance(model.exact, bool):
+        raise InputError(f"{name} is {shown(model)}; it must have a width, steps, and exact as true or false")
+    for what in ("width", "steps"):
+        count(f"{name} {what}", getattr(model, what))
+    if not isinstance(model.family, str):
+        raise InputError(f"{name} family is {shown(model.family)}; it must be the name of a family of networks")
+    count(f"{name} seed", model.seed, 0, 2**32 - 1)
+    number(f"{name} ema", model.ema, above=0)
+    return model
+
+
+def check_networks(setting: Setting, library: Library) -> None:
+    """See that a library has the networks of a setting, by width and steps.
 
     Raises:
-        InputError: a word has no "=", names an axis again, or has a range that cannot be.
+        InputError: it has not; the message lists what there is.
     """
-    grid: dict[str, list[Any]] = {}
-    for word in words:
-        axis, equals, text = word.partition("=")
-        if not equals or not axis:
-            raise InputError(f"cannot read {word!r}; give an axis and its values, such as weight=1:4:0.5 or seed=0,1")
-        if axis in grid:
-            raise InputError(f"axis {axis} is there twice; name all its values at once, such as {axis}={text},...")
-        is_text = axis in TEXT_AXES
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        grid[axis] = [v for part in parts for v in ([part] if is_text else _parse_range(axis, part))]
-    return grid
+    for name, model in (("main", setting.main), ("guide", setting.guide)):
+        if model.exact:
+            continue
+        if not library.has_networks(setting.distribution, setting.classes):
+            raise InputError(f"there are no networks of {setting.distribution} {setting.classes}: set {name} exact")
+        widths, steps = library.available(setting.distribution, model.family)
+        for what, value, options in (("width", model.width, widths), ("steps", model.steps, steps)):
+            if value not in options:
+                listed = ", ".join(map(str, options))
+                raise InputError(f"no network with {name} {what} {value!r}; there are {listed}")
 
 
-def _parse_range(axis: str, text: str) -> list[Any]:
-    """The values of START:STOP:STEP, both ends among them, or one value."""
-    if ":" not in text:
-        return [parse_number(text)]
-    ends = [parse_number(part) for part in text.split(":")]
-    if len(ends) != 3 or not all(isinstance(end, int | float) and abs(end) <= LARGEST_END for end in ends):
-        raise InputError(
-            f"{axis} has the range {shown(text)}; it must be START:STOP:STEP, three numbers of at most {LARGEST_END:g}"
-        )
-    start, stop, step = ends
-    length = (stop - start) / step + 1e-6 if step else -1
-    if not 0 <= length < LONGEST_RANGE:
-        raise InputError(f"{axis} has the range {text!r}; its steps must lead from start to stop, fewer than 10,000")
-    steps = math.floor(length)
-    return [start + i * step if isinstance(step, int) else round(start + i * step, 10) for i in range(steps + 1)]
+def json_values(values: Any) -> Any:
+    """JSON values as they are, and those of a JSON text.
+
+    Raises:
+        InputError: it is a text that is not JSON.
+    """
+    if not isinstance(values, str | bytes):
+        return values
+    try:
+        return json.loads(values)
+    except (ValueError, RecursionError):
+        raise InputError("the state is not JSON; paste what the explorer copied") from None
+
+
+def known_fields(name: str, values: Any, names: set[str]) -> dict[str, Any]:
+    """The fields of a JSON object.
+
+    Raises:
+        InputError: it is something else, or has a field that is not among `names`.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{name} is {shown(values)}; it must be an object with {', '.join(sorted(names))}")
+    unknown = sorted(set(values) - names, key=str)
+    if unknown:
+        raise InputError(f"unknown field {shown(unknown[0])} of the {name}; there are {', '.join(sorted(names))}")
+    return dict(values)
+
+
+def numbers(name: str, values: Any, n: int) -> list[Any]:
+    """The n values of a list, each to be checked by itself.
+
+    Raises:
+        InputError: it is no list, or of another length.
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != n:
+        raise InputError(f"{name} is {shown(values)}; it must be {n} numbers")
+    return list(values)

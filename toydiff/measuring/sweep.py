@@ -17,11 +17,11 @@ from toydiff.base.files import PathLike
 from toydiff.base.hosts import Team
 from toydiff.base.progress import deferred_interrupt, progress_bar
 from toydiff.base.random import as_key
-from toydiff.distributions import catalogue
 from toydiff.guidance.guided import Guided
+from toydiff.measuring.grid import as_list, axis_values, describe, settings_of
 from toydiff.measuring.metrics import METRICS, USUAL, evaluate
 from toydiff.measuring.reference import reference_of
-from toydiff.measuring.setting import Setting, as_list, settings_of
+from toydiff.measuring.setting import Setting
 from toydiff.measuring.sweep_files import begin_parts, in_order, open_table, put_together
 from toydiff.measuring.sweep_table import Sweep, save_sweep
 from toydiff.sampling.sampler import sample, starting_points
@@ -49,7 +49,7 @@ def run_sweep(
     are taken in by the next, of however many processes.
 
     Args:
-        grid: values of some of the axes, the fields of `toydiff.setting.Setting`; all their combinations are measured.
+        grid: values of some of the axes, see `toydiff sweep --help`; all their combinations are measured.
         n: samples of each.
         metrics: rows of `toydiff.METRICS`.
         out: the table's file, .csv. It is written while the sweep goes on; what it already holds is not measured again.
@@ -68,7 +68,7 @@ def run_sweep(
         settings, n = settings_of(grid), count("n", n)
         metrics = as_list("the list of metrics", metrics)
         table, parts = open_table(n, metrics, out)
-        missing = {setting: setting.model() for setting in settings if setting not in table.rows}
+        missing = {setting: setting.models().guided for setting in settings if setting not in table.rows}
     except InputError as error:  # the others must not wait for this process in `begin_parts`
         team.meet("read", str(error))
         raise
@@ -114,7 +114,7 @@ def _measure_all(
                     try:
                         table.rows[setting] = _measure(setting, x, table.metrics)
                     except InputError as error:  # the other settings are worth having
-                        lost.append(f"not {setting}: {error}")
+                        lost.append(f"not {describe(axis_values(setting))}: {error}")
                     bar.update()
                 if monotonic() - saved > SECONDS_BETWEEN_SAVES:
                     write()
@@ -195,7 +195,7 @@ def _solve_cells(leaves: Sequence[jax.Array], *, structure: Any, solver: str, st
 
 def _measure(setting: Setting, x: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
     """Each metric and its error; NaN where it does not apply, as leakage where there is no other class."""
-    reference = reference_of(catalogue.open_distribution(setting.distribution), setting.classes)
+    reference = reference_of(setting.distribution, setting.classes)
     scores = evaluate(x, reference, seed=setting.seed, metrics={name: METRICS[name] for name in metrics})
     unknown = {column: math.nan for name in metrics for column in (name, f"{name}_error")}
     values = {name: score.value for name, score in scores.items()}

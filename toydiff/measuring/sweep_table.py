@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy as np
 from toydiff.base.checks import InputError, choice, count, parse_number, shown
 from toydiff.base.files import PathLike, write_bytes
 from toydiff.base.version import __version__
+from toydiff.measuring.grid import AXES, SEEDS, TEXT_AXES, axis_values, make_setting
 from toydiff.measuring.metrics import METRICS
-from toydiff.measuring.setting import AXES, SEEDS, TEXT_AXES, Setting, make_setting
+from toydiff.measuring.setting import Setting
 
 FORMAT = 1
 """Version of the file's layout; raised when an older toydiff could not read it."""
@@ -42,7 +43,7 @@ class Sweep:
     @property
     def axes(self) -> list[str]:
         """The axes on which the settings differ."""
-        return [axis for axis in AXES if len({getattr(setting, axis) for setting in self.rows} - {None}) > 1]
+        return [name for name, axis in AXES.items() if len({axis.read(setting) for setting in self.rows} - {None}) > 1]
 
 
 def save_sweep(path: PathLike, sweep: Sweep) -> None:
@@ -59,7 +60,7 @@ def save_sweep(path: PathLike, sweep: Sweep) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow([*AXES, *sweep.columns])
     for setting, values in sweep.rows.items():
-        cells = [*asdict(setting).values(), *(values[name] for name in sweep.columns)]
+        cells = [*axis_values(setting).values(), *(values[name] for name in sweep.columns)]
         table.writerow(["" if cell is None else cell for cell in cells])
     write_bytes(path, text.getvalue().encode())
 
@@ -174,8 +175,8 @@ def pivot(sweep: Sweep, metric: str, x: str, y: str | None = None) -> Pivot:
     xs, ys = _values(sweep, x), [None] if y is None else _values(sweep, y)
     settings: list[list[list[Setting]]] = [[[] for _ in xs] for _ in ys]
     for setting in sweep.rows:
-        row = 0 if y is None else ys.index(getattr(setting, y))
-        settings[row][xs.index(getattr(setting, x))].append(setting)
+        row = 0 if y is None else ys.index(AXES[y].read(setting))
+        settings[row][xs.index(AXES[x].read(setting))].append(setting)
     summaries = [[_summarise(sweep, metric, cell) for cell in row] for row in settings]
     mean, error = np.moveaxis(np.array(summaries, float), -1, 0)
     averaged = tuple(axis for axis in sweep.axes if axis not in (x, y))
@@ -183,7 +184,7 @@ def pivot(sweep: Sweep, metric: str, x: str, y: str | None = None) -> Pivot:
 
 
 def _values(sweep: Sweep, axis: str) -> list[Any]:
-    values = dict.fromkeys(getattr(setting, axis) for setting in sweep.rows)
+    values = dict.fromkeys(AXES[axis].read(setting) for setting in sweep.rows)
     if axis in TEXT_AXES:
         return list(values)
     return sorted(values, key=lambda value: (value is None, value))
@@ -195,7 +196,7 @@ def _summarise(sweep: Sweep, metric: str, settings: Sequence[Setting]) -> tuple[
         return np.nan, np.nan
     runs: dict[tuple[int, ...], list[float]] = {}
     for setting in settings:
-        runs.setdefault(tuple(getattr(setting, axis) for axis in SEEDS), []).append(sweep.rows[setting][metric])
+        runs.setdefault(tuple(AXES[axis].read(setting) for axis in SEEDS), []).append(sweep.rows[setting][metric])
     means = [float(np.mean(values)) for values in runs.values()]
     if len(means) > 1:
         return float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(len(means)))

@@ -61,9 +61,9 @@ def sensitivity() -> Section:
         plotting.plot_heat_map(chosen.mean * (100 if metric != WASSERSTEIN else 1), *labels, fontsize=5, ax=row[2])
         row[2].set(xlabel="guide's average", ylabel="main model's average")
         row[0].set_title(SHORT[metric] + (" (%)" if metric != WASSERSTEIN else ""))
-    by_training = cells(training, lambda s: f"{s.guide_steps} steps (T/{4096 // s.guide_steps}), w = {s.weight:g}")
-    by_width = cells(width, lambda s: f"width {s.guide_width}, w = {s.weight:g}")
-    by_length = cells(lengths, lambda s: f"main {s.main_ema:g}, guide {s.guide_ema:g}")
+    by_training = cells(training, lambda s: f"{s.guide.steps} steps (T/{4096 // s.guide.steps}), w = {s.weight:g}")
+    by_width = cells(width, lambda s: f"width {s.guide.width}, w = {s.weight:g}")
+    by_length = cells(lengths, lambda s: f"main {s.main.ema:g}, guide {s.guide.ema:g}")
     at_2 = {
         label.removesuffix(", w = 2"): numbers
         for found in (by_training, by_width)
@@ -242,7 +242,7 @@ def interval_and_mix() -> Section:
                     ),
                 ),
             ),
-            _claim_of_mix(cells(mix, lambda s: f"share {s.share:g}, w = {s.weight:g}")),
+            _claim_of_mix(cells(mix, lambda s: f"share {s.knob('share'):g}, w = {s.weight:g}")),
         ),
         figure,
         (mix,),

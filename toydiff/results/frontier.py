@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from toydiff.guidance.guided import Guided
-from toydiff.guidance.methods import ALL_SIGMAS
+from toydiff.guidance.methods import ALL_SIGMAS, METHODS
 from toydiff.guidance.named import guided_model
 from toydiff.measuring.metrics import COVERAGE, METRICS, OUTLIERS, WASSERSTEIN, Scored
 from toydiff.measuring.reference import reference_of
@@ -54,7 +54,7 @@ class Family(NamedTuple):
         options: dict[str, Any] = {"main": main, "interval": self.interval}
         if self.guide is not None:
             options["guides"] = [str(ModelName("A", *self.guide, seed=training_seed))]
-        return guided_model(self.method, weight if self.method != "unguided" else None, **options)
+        return guided_model(self.method, weight if METHODS[self.method].is_guided else None, **options)
 
 
 FAMILIES = (

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from toydiff.base.score_model import ScoreModel
 from toydiff.distributions.ratio import Ratio
 from toydiff.guidance.guided import Guided, best_weight
-from toydiff.guidance.methods import ALL_SIGMAS, METHODS
+from toydiff.guidance.methods import ALL_SIGMAS, METHODS, UNGUIDED
 from toydiff.guidance.named import default_guides, guided_model
 from toydiff.measuring import metrics
 from toydiff.measuring.reference import reference_of
@@ -139,7 +139,7 @@ def same_noise(seed: int = 0) -> Figure:
         draw_classes(ax)
         _draw_marked(ax, plain, ended, marked)
         ax.set_title(f"({letter}) Exact scores" if method is None else method_title(letter, method))
-        if method == "unguided":
+        if method == UNGUIDED:
             write_below(ax, "", f"outliers {plain.outlier.mean():.1%}", right_color=plotting.OUTLIER)
         else:
             _write_moves(ax, plain, ended)

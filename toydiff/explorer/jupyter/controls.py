@@ -11,18 +11,19 @@ from toydiff.base.score_model import LARGEST_SIGMA
 from toydiff.distributions import catalogue
 from toydiff.distributions.drawing import Drawing
 from toydiff.explorer.jupyter.weight import WeightEditor
-from toydiff.explorer.library import BUNDLED, available, families
 from toydiff.explorer.state import (
     LAYERS,
+    SIGMAS,
     ModelChoice,
     State,
     default_models,
-    has_networks,
     nearest,
     with_classes,
 )
-from toydiff.guidance.methods import METHODS
-from toydiff.sampling.schedules import KNOTS, SIGMA_MAX, SIGMA_MIN, STEPS, noise_schedule
+from toydiff.guidance.methods import METHODS, all_knobs
+from toydiff.guidance.row import Knob
+from toydiff.networks.library import BUNDLE, BUNDLED, Library
+from toydiff.sampling.schedules import KNOTS, SIGMA_MAX, SIGMA_MIN, STEPS
 
 SLIDER_WEIGHT = 8.0
 """The slider ends here; the box beside it takes larger weights."""
@@ -36,8 +37,15 @@ class Controls:
         probing: whether the pointer moves the probe.
     """
 
-    def __init__(self, state: State, on_state: Callable[[State], None], on_error: Callable[[Exception], None]):
+    def __init__(
+        self,
+        state: State,
+        on_state: Callable[[State], None],
+        on_error: Callable[[Exception], None],
+        library: Library = BUNDLE,
+    ):
         """Show `state`; `on_state` gets each state that follows, `on_error` what a person set and cannot be."""
+        self._library = library
         self._state, self._on_state, self._on_error = state, on_state, on_error
         self._filling = False
         self._rows: dict[str, tuple[w.Widget, Callable[[State], Any]]] = {}
@@ -50,6 +58,14 @@ class Controls:
         """The controls by name, as in the help texts."""
         rows = {name: widget for name, (widget, _) in self._rows.items()}
         return rows | {"play": self.play, "probing": self.probing, "weight-curve": self.curve}
+
+    def __getitem__(self, name: str) -> w.Widget:
+        """The control of a name, as in the help texts."""
+        return self._rows[name][0]
+
+    def set(self, name: str, value: Any) -> None:
+        """Turn a control to a value, as a person does."""
+        self[name].value = value
 
     def fill(self, state: State) -> None:
         """Bring every control to the state, without hearing them."""
@@ -73,20 +89,25 @@ class Controls:
             unused = name == "guide" and not METHODS[state.method].guides
             model = getattr(state, name)
             always_exact = name == "guide" and state.exact_guide and not model.exact
-            known = has_networks(state.distribution, state.classes)
+            known = self._library.has_networks(state.distribution, state.classes)
             widgets[f"{name}-exact"].disabled = unused or always_exact or not known
-            own = families(state.distribution)
+            own = self._library.families(state.distribution)
             widgets[f"{name}-family"].options = own if model.family in own else [*own, model.family]
-            sizes = ([model.width], [model.steps]) if model.exact else available(state.distribution, model.family)
-            sizeless = unused or model.exact or (name == "guide" and state.method == "classifier")
+            sizes = (
+                ([model.width], [model.steps])
+                if model.exact
+                else self._library.available(state.distribution, model.family)
+            )
+            sizeless = unused or model.exact or (name == "guide" and not state.row.networks)
             for what, options in zip(("width", "steps"), sizes, strict=True):
                 widgets[f"{name}-{what}"].options = options
                 widgets[f"{name}-{what}"].disabled = sizeless
             widgets[f"{name}-family"].disabled = sizeless
             widgets[f"{name}-family"].layout.display = None if own not in ([], [BUNDLED]) else "none"
-        widgets["share"].layout.display = None if state.method == "mix" else "none"
+        for name in all_knobs():
+            widgets[name].layout.display = None if name in state.row.knobs else "none"
         for name in ("weight", "weight-box"):
-            widgets[name].disabled = state.method == "unguided"
+            widgets[name].disabled = not state.row.is_guided
 
     def _row(
         self, name: str, widget: w.Widget, read: Callable[[State], Any], change: Callable[[State, Any], State]
@@ -133,7 +154,6 @@ class Controls:
     def _method(self) -> list[w.Widget]:
         slider = w.FloatSlider(min=0, max=SLIDER_WEIGHT, step=0.05, description="weight w", readout=False)
         slider.layout.flex = "1 1 auto"
-        share = w.FloatSlider(min=0, max=1, step=0.01, description="share")
         weight = self._row("weight", slider, lambda s: min(s.weight, SLIDER_WEIGHT), straight)
         return [
             self._row(
@@ -144,12 +164,12 @@ class Controls:
             ),
             w.HBox([weight, self._text("weight", "4.5em")]),
             self._weight_curve(),
-            self._field("share", share),
+            *(self._knob(name, knob) for name, knob in all_knobs().items()),
             self._row(
                 "distribution",
                 w.Dropdown(options=list(catalogue.DISTRIBUTIONS), description="data"),
                 lambda s: s.distribution,
-                lambda s, v: with_classes(s, v, catalogue.all_classes(v)[0]),
+                lambda s, v: with_classes(s, v, catalogue.all_classes(v)[0], self._library),
             ),
             w.HBox(
                 [
@@ -157,12 +177,22 @@ class Controls:
                         "classes",
                         w.Dropdown(options=["A"], description="class"),
                         lambda s: s.classes,
-                        lambda s, v: with_classes(s, s.distribution, v),
+                        lambda s, v: with_classes(s, s.distribution, v, self._library),
                     ),
                     self._text("seed", "9em", "seed"),
                 ]
             ),
         ]
+
+    def _knob(self, name: str, knob: Knob) -> w.Widget:
+        """A slider of a knob; shown where the method has it."""
+        slider = w.FloatSlider(min=knob.low, max=knob.high, step=(knob.high - knob.low) / 100, description=name)
+        slider.tooltip = knob.help
+
+        def turn(state: State, value: float) -> State:
+            return replace(state, knobs={**dict(state.knobs), name: value})
+
+        return self._row(name, slider, lambda s: s.knob(name), turn)
 
     def _weight_curve(self) -> w.Widget:
         """The weight over the noise level: it can be bent, and the interval's ends moved."""
@@ -178,8 +208,8 @@ class Controls:
         weights = list(state.weight_curve or (state.weight,) * len(KNOTS))
         with self.curve.hold_sync():
             self.curve.weights, self.curve.interval = weights, [state.interval[0], min(state.interval[1], SIGMA_MAX)]
-            self.curve.now = max(float(noise_schedule()[state.step]), SIGMA_MIN)
-            self.curve.disabled = state.method == "unguided"
+            self.curve.now = max(state.sigma, SIGMA_MIN)
+            self.curve.disabled = not state.row.is_guided
 
     def _model(self, name: str, title: str) -> list[w.Widget]:
         def part(what: str, widget: w.Widget, change: Callable[[State, Any], ModelChoice]) -> w.Widget:
@@ -196,11 +226,11 @@ class Controls:
 
         def change_family(state: State, family: str) -> ModelChoice:
             model = getattr(state, name)
-            return nearest(state.distribution, family, model.width, model.steps)
+            return nearest(state.distribution, family, model.width, model.steps, self._library)
 
         def change_exact(state: State, exact: bool) -> ModelChoice:
-            model, default = getattr(state, name), default_models(state.distribution, state.classes)
-            known = model.family in families(state.distribution)
+            model, default = getattr(state, name), default_models(state.distribution, state.classes, self._library)
+            known = model.family in self._library.families(state.distribution)
             return replace(model if exact or known else default[name == "guide"], exact=exact)
 
         family = w.Dropdown(options=[BUNDLED], description="networks")
@@ -225,7 +255,7 @@ class Controls:
         self.play = w.Play(min=0, max=STEPS, interval=150)
         self.play.add_class("toydiff-play")
         w.link((self.play, "value"), (slider, "value"))
-        self._field("step", slider)
+        self._row("step", slider, lambda s: s.step, lambda s, v: replace(s, sigma=SIGMAS[v]))
 
         def button(label: str, tooltip: str, by: int) -> w.Button:
             made = w.Button(description=label, tooltip=tooltip, layout=w.Layout(width="2.4em", flex="0 0 auto"))
@@ -294,7 +324,7 @@ def _bent(state: State, wish: dict[str, Any]) -> State:
 
 
 def _stepped(state: State, by: int) -> State:
-    return replace(state, step=min(max(state.step + by, 0), STEPS))
+    return replace(state, sigma=SIGMAS[min(max(state.step + by, 0), STEPS)])
 
 
 def _with(state: State, name: str, value: Any) -> State:

@@ -61,7 +61,7 @@ class DrawTab(w.VBox):
 
     def _explore(self) -> None:
         drawing = self.drawing()
-        self.explorer.set(with_classes(self.explorer.state, drawing, "A"))
+        self.explorer.set(with_classes(self.explorer.state, drawing, "A", self.explorer.library))
         k = drawing.mixture(drawing.classes).weights.size
         self.explorer.say(
             f"{drawing.classes}: {k:,} Gaussian{'s' * (k > 1)}, exact scores. The tab Train makes networks of it."

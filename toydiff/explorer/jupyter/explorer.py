@@ -27,7 +27,8 @@ from toydiff.explorer.probe import probe
 from toydiff.explorer.scene import Scene, default_scenes
 from toydiff.explorer.state import State, pan, reset_view, zoom
 from toydiff.explorer.worker import Worker
-from toydiff.sampling.schedules import noise_schedule
+from toydiff.measuring.setting import check_networks
+from toydiff.networks.library import Library
 
 MIME = {
     "png": "image/png",
@@ -45,8 +46,18 @@ class Explorer(w.HBox):
 
     _with_threads: tuple[Any, ...] = ()  # none as long as it is not made
 
-    def __init__(self, scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] | None = None):
-        """Show `scene`, by default autoguidance as in Figure 1 of the paper; `scenes` stand in the menu."""
+    def __init__(
+        self,
+        scene: Scene | State | None = None,
+        *,
+        scenes: Mapping[str, Scene] | None = None,
+        library: Library | None = None,
+    ):
+        """Show `scene`, by default autoguidance as in Figure 1 of the paper; `scenes` stand in the menu.
+
+        What is trained or loaded here is put into `library`, by default one of its own.
+        """
+        self.library = Library() if library is None else library
         self.scene = _as_scene(State() if scene is None else scene)
         given = default_scenes() if scenes is None else dict(scenes)
         self.scenes = {str(name): _as_scene(other) for name, other in given.items()}
@@ -58,7 +69,7 @@ class Explorer(w.HBox):
         self.grid = w.Box()
         self._ringed = False
         self._finished: Scene | None = None  # the scene whose pictures are all there in full
-        self.controls = Controls(self.scene.state, self.set, self.complain)
+        self.controls = Controls(self.scene.state, self.set, self.complain, self.library)
         self.menu = w.Dropdown()
         self.menu.observe(self._on_menu, "value")
         self.keep, self.train, self.draw = TakeAlong(self), TrainTab(self), DrawTab(self)
@@ -68,7 +79,7 @@ class Explorer(w.HBox):
         except RuntimeError:  # in a plain script
             self._loop = None
         self._lay_out()
-        self.worker = Worker(self._show_picture, self._show_numbers, self.complain)
+        self.worker = Worker(self._show_picture, self._show_numbers, self.complain, self.library)
         self._with_threads = self.train, self.keep, self.worker
         self.fill_menu()
         self.show(self.scene)
@@ -85,11 +96,13 @@ class Explorer(w.HBox):
 
     def set(self, state: State) -> None:
         """Show another state in the active panel; what is linked follows in the others."""
-        self.show(self.scene.with_state(state))
+        self.show(self.scene.with_state(state, self.library))
 
     def show(self, scene: Scene, *, by_person: bool = True) -> None:
         """Show another scene, controls and all; when a person did it, messages and downloads of before go."""
         try:
+            for state in scene.panels:
+                check_networks(state, self.library)
             self.controls.fill(scene.state)
             self.train.fill(scene.state)
         except Exception:
@@ -107,7 +120,7 @@ class Explorer(w.HBox):
                 self.download.value = ""  # it is a picture of before
         self.banner.value = views.banner(scene)
         (self.add_class if self.banner.value else self.remove_class)("toydiff-titled")
-        self.sigma.value = f"<div class='toydiff-sigma'>noise level σ = {noise_schedule()[scene.state.step]:.3g}</div>"
+        self.sigma.value = f"<div class='toydiff-sigma'>noise level σ = {scene.state.sigma:.3g}</div>"
         self.legend.value = views.legend(scene)
         self.measured.add_class("toydiff-stale")  # until the numbers have followed
         self.worker.submit(scene)
@@ -262,7 +275,7 @@ class Explorer(w.HBox):
             return  # the points under the pointer are not those that are drawn in full
         marks: list[Any] = [None] * len(scene.panels)
         if at is not None:
-            places = compute.same_sample(scene.panels, panel, *at)
+            places = compute.same_sample(scene.panels, panel, *at, self.library)
             marks = ((places - [view.x, view.y]) / view.half_width).tolist()
         self._ring(marks)
 
@@ -281,20 +294,20 @@ class Explorer(w.HBox):
             picture.image, picture.full = content, full
             picture.frame += 1
         scene = self.scene  # once: it may change meanwhile
-        self.probe.value = views.probe_table([probe(state) for state in scene.panels], scene.active)
+        self.probe.value = views.probe_table([probe(state, self.library) for state in scene.panels], scene.active)
 
     def _show_numbers(self, scene: Scene) -> Iterator[None]:
         self._finished = scene
         scores = []
         for state in scene.panels:
-            scores.append(compute.measure(state, compute.Quality.full(state)))
+            scores.append(compute.measure(state, compute.Quality.full(state), self.library))
             yield
         self.numbers.value = views.numbers_table(scene, scores)
-        if scene.state.method == "unguided":
+        if not scene.state.row.is_guided:
             self.curve.layout.display = "none"
         else:
             values = []
-            for point in compute.curve(scene.state):
+            for point in compute.curve(scene.state, self.library):
                 values.append(point)
                 yield
             self.curve.value = views.curve_picture(scene.state, np.array(values), scores[scene.active])
@@ -309,12 +322,18 @@ def _as_scene(scene: Any) -> Scene:
     return scene if isinstance(scene, Scene) else Scene((scene,))
 
 
-def explore(scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] | None = None) -> Explorer:
+def explore(
+    scene: Scene | State | None = None,
+    *,
+    scenes: Mapping[str, Scene] | None = None,
+    library: Library | None = None,
+) -> Explorer:
     """The explorer as a widget, for any notebook.
 
     Args:
         scene: what it shows first: a `State`, or a `Scene` of one to four panels with a title and a question.
         scenes: what stands in its menu, by name; by default the paper's figures and comparisons.
+        library: a `toydiff.networks.library.Library`, with networks of your own beside the bundled ones.
 
     Example:
         >>> import toydiff
@@ -322,4 +341,4 @@ def explore(scene: Scene | State | None = None, *, scenes: Mapping[str, Scene] |
         >>> explorer = toydiff.explore(State(method="cfg", weight=4.0))
         >>> explorer.close()
     """
-    return Explorer(scene, scenes=scenes)
+    return Explorer(scene, scenes=scenes, library=library)

@@ -88,27 +88,29 @@ class TakeAlong(w.VBox):
         self.text.value = drawing.python_code(*self.explorer.scene.panels)
 
     def _restore(self) -> None:
-        self.explorer.show(Scene.from_json(self.text.value))
+        self.explorer.show(Scene.from_json(self.text.value, self.explorer.library))
 
     def _save(self) -> None:
-        self.explorer.offer("toydiff-laboratory.json", file_bytes(self.explorer.scene, self.explorer.scenes))
+        self.explorer.offer(
+            "toydiff-laboratory.json", file_bytes(self.explorer.scene, self.explorer.scenes, self.explorer.library)
+        )
 
     def _open(self, files: Sequence[Any]) -> None:
-        scene, scenes = open_file(bytes(files[0]["content"]))
+        scene, scenes = open_file(bytes(files[0]["content"]), self.explorer.library)
         self.explorer.show(scene)
         self.explorer.scenes |= scenes
         self.explorer.fill_menu()
 
     def _picture(self, kind: str) -> None:
         with drawing_lock:
-            content = drawing.picture_bytes(kind, *self.explorer.scene.panels)
+            content = drawing.picture_bytes(kind, *self.explorer.scene.panels, library=self.explorer.library)
         self.explorer.offer(f"toydiff.{kind}", content)
 
     def _record(self, kind: str) -> None:
         """Draw a film on a thread of its own; other pictures are drawn between its own."""
         scene = self.explorer.scene
         pixels = 480 if len(scene.panels) == 1 else 360
-        frames = films.frames(scene.panels, self.film.value, pixels)
+        frames = films.frames(scene.panels, self.film.value, pixels, library=self.explorer.library)
         self._set_recording(True)
 
         def drawn() -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """The explorer's tab that opens a sweep: a heat map of buttons, each of which shows its setting."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from toydiff.base.checks import InputError
-from toydiff.base.score_model import LARGEST_SIGMA
-from toydiff.distributions import catalogue
 from toydiff.explorer.jupyter.controls import upload
-from toydiff.explorer.state import ModelChoice, State, default_models, with_classes
-from toydiff.measuring.setting import PAPER_EMA, SEEDS, TEXT_AXES, Setting, describe
+from toydiff.explorer.state import State, default_models, with_classes
+from toydiff.measuring.grid import AXES, SEEDS, TEXT_AXES, axis_values, describe
+from toydiff.measuring.setting import PAPER_EMA, Setting
 from toydiff.measuring.sweep_table import Pivot, Sweep, metric_title, pivot, read_sweep
+from toydiff.networks.library import BUNDLE, Library
 from toydiff.results.plotting import RATIO
 from toydiff.results.sweep_figure import axis_label
 from toydiff.sampling.schedules import STEPS
@@ -90,18 +90,18 @@ class SweepTab(w.VBox):
         made.style.button_color, made.style.text_color = colour, "black"
         spread = f" ± {error:.2g}" if np.isfinite(error) else ""
         several = f" (mean of {len(settings)} settings)" * (len(settings) > 1)
-        made.tooltip = f"{value:.4g}{spread}{several}: {settings[0]}"
+        made.tooltip = f"{value:.4g}{spread}{several}: {describe(axis_values(settings[0]))}"
         made.on_click(lambda _: self.explorer.attempt(partial(self._show, settings)))
         return made
 
     def _show(self, settings: Sequence[Setting]) -> None:
         """The first setting of a cell in the explorer's active panel."""
-        state = state_of(settings[0], self.explorer.state)
+        state = state_of(settings[0], self.explorer.state, self.explorer.library)
         self.explorer.set(state)
         differing = {
             axis: value
-            for axis, value in asdict(settings[0]).items()
-            if any(getattr(setting, axis) != value for setting in settings)
+            for axis, value in axis_values(settings[0]).items()
+            if any(AXES[axis].read(setting) != value for setting in settings)
         }
         if differing:
             self.explorer.say(f"One of the {len(settings)} settings of this cell: {describe(differing)}")
@@ -121,7 +121,7 @@ def shades(values: np.ndarray) -> np.ndarray:
     return np.nan_to_num((values - known.min()) / np.ptp(known))
 
 
-def state_of(setting: Setting, state: State) -> State:
+def state_of(setting: Setting, state: State, library: Library = BUNDLE) -> State:
     """The explorer's state with the setting of a cell in it; points, view, layers and noise level stay.
 
     Raises:
@@ -129,25 +129,13 @@ def state_of(setting: Setting, state: State) -> State:
     """
     shown = {"training_seed": 0, "main_ema": PAPER_EMA, "guide_ema": PAPER_EMA, "solver": "heun", "steps": STEPS}
     for axis, value in shown.items():
-        wanted = getattr(setting, axis)
+        wanted = AXES[axis].read(setting)
         if wanted not in (value, None):
             raise InputError(f"the explorer has no {axis} {axis_label(wanted)}; it shows {axis_label(value)} only")
-    source = catalogue.open_distribution(setting.distribution)
-    if (source, setting.classes) != (state.distribution, state.classes):
-        state = with_classes(state, source, setting.classes)
-    guide = state.guide
-    if setting.guide_width is not None and setting.guide_steps is not None:
-        guide = ModelChoice(setting.guide_width, setting.guide_steps)
-    elif guide.exact:
-        guide = default_models(source, setting.classes)[1]
-    return replace(
-        state,
-        method=setting.method,
-        weight=setting.weight,
-        weight_curve=None,
-        interval=(min(setting.lo, LARGEST_SIGMA), min(setting.hi, LARGEST_SIGMA)),
-        share=setting.share,
-        main=ModelChoice(setting.main_width, setting.main_steps),
-        guide=guide,
-        seed=setting.seed,
-    )
+    if (setting.distribution, setting.classes) != (state.distribution, state.classes):
+        state = with_classes(state, setting.distribution, setting.classes, library)
+    drawn = {name: getattr(state, name) for name in State.__dataclass_fields__ if name not in vars(setting)}
+    if not setting.row.networks:  # the guide of another method stays in its menu
+        guide = default_models(setting.distribution, setting.classes, library)[1] if state.guide.exact else state.guide
+        setting = replace(setting, guide=guide)
+    return State(**vars(setting), **drawn)

@@ -15,11 +15,11 @@ from matplotlib.ticker import NullFormatter
 
 from toydiff.base.checks import InputError, count, parse_number
 from toydiff.distributions import catalogue
-from toydiff.explorer import library
 from toydiff.explorer.drawing import drawing_lock
 from toydiff.explorer.jupyter.controls import button, upload
-from toydiff.explorer.state import GUIDE_SIZE, ModelChoice, State, guide_classes, newest, with_classes
+from toydiff.explorer.state import GUIDE_SIZE, State, newest, with_classes
 from toydiff.explorer.trainer import Plan, Report, Trainer
+from toydiff.measuring.setting import ModelChoice
 from toydiff.networks.names import ModelName
 from toydiff.networks.recipe import LOSSES, Recipe
 from toydiff.networks.training import Training
@@ -83,7 +83,7 @@ class TrainTab(w.VBox):
         plan = Plan(tuple(recipes), count("steps", parse_number(self.steps.value), 1, 1_000_000))
         if self.trainer.running:
             raise InputError("a training is running: stop it first")
-        self._trained, self._shown = library.new_family(state.distribution), {}
+        self._trained, self._shown = self.explorer.library.new_family(state.distribution), {}
         self._followed = self._trained
         self.bar.value, self.status.value = 0.0, "compiling …"
         self._set_running(True)  # before it starts: it may end at once
@@ -107,14 +107,14 @@ class TrainTab(w.VBox):
         if report.new_snapshot:
             self.curve.value = loss_picture(report.training)
             self.curve.layout.display = None
-            library.add_snapshots(self._trained, report.training)
+            self.explorer.library.add_snapshots(self._trained, report.training)
             self.explorer.post(self._show)
 
     def _on_end(self, plan: Plan, trainings: tuple[Training, ...], error: Exception | None) -> None:
         family = self._trained
         try:
             for training in trainings:
-                library.add_snapshots(family, training)
+                self.explorer.library.add_snapshots(family, training)
         except Exception as failure:
             error = error or failure
 
@@ -135,12 +135,12 @@ class TrainTab(w.VBox):
 
     def _show(self) -> None:
         """Bring the newest networks into the picture, in place of those that a person has not chosen otherwise."""
-        state, family = self.explorer.state, self._followed
-        if state.distribution != library.distribution_of(family):
+        state, family, library = self.explorer.state, self._followed, self.explorer.library
+        if state.distribution != self.explorer.library.distribution_of(family):
             return
         found = {
-            "main": newest(state.distribution, family, [state.classes]),
-            "guide": newest(state.distribution, family, _guide_classes(state), *GUIDE_SIZE),
+            "main": newest(state.distribution, family, [state.classes], library=library),
+            "guide": newest(state.distribution, family, state.guide_classes, *GUIDE_SIZE, library=library),
         }
         followed = {
             name: model
@@ -149,15 +149,17 @@ class TrainTab(w.VBox):
         }
         self._shown |= followed
         if followed:
-            self.explorer.show(self.explorer.scene.with_state(replace(state, **followed)), by_person=False)
+            self.explorer.show(self.explorer.scene.with_state(replace(state, **followed), library), by_person=False)
 
     def _save(self, name: str) -> None:
         state = self.explorer.state
         model: ModelChoice = getattr(state, name)
         if model.exact:
             raise InputError(f"the {name} is the exact score; there is no network to save")
-        classes = state.classes if name == "main" else next(iter(_guide_classes(state)), state.classes)
-        content = library.file_of(state.distribution, model.family, ModelName(classes, model.width, model.steps))
+        classes = state.classes if name == "main" else next(iter(state.guide_classes), state.classes)
+        content = self.explorer.library.file_of(
+            state.distribution, model.family, ModelName(classes, model.width, model.steps)
+        )
         self.explorer.offer(f"{classes}-{model.width}-{model.steps}.safetensors", content)
 
     def _load(self, files: Sequence[Any]) -> None:
@@ -166,18 +168,17 @@ class TrainTab(w.VBox):
             for path, file in zip(paths, files, strict=True):
                 path.parent.mkdir()
                 path.write_bytes(file["content"])
-            family, names = library.load_files(paths)
+            family, names = self.explorer.library.load_files(paths)
         self._followed, self._shown = family, {}
         state = self.explorer.state
-        distribution = library.distribution_of(family)
-        if state.distribution != distribution or not newest(distribution, family, [state.classes]):
-            self.explorer.set(with_classes(state, distribution, library.networks(distribution, family)[0].classes))
+        distribution = self.explorer.library.distribution_of(family)
+        if state.distribution != distribution or not newest(
+            distribution, family, [state.classes], library=self.explorer.library
+        ):
+            classes = self.explorer.library.networks(distribution, family)[0].classes
+            self.explorer.set(with_classes(state, distribution, classes, self.explorer.library))
         self._show()
         self.explorer.say(f"{family} stands in the menus: {', '.join(map(str, names))}")
-
-
-def _guide_classes(state: State) -> list[str]:
-    return guide_classes(state.method, state.distribution, state.classes)
 
 
 def loss_picture(training: Training) -> bytes:

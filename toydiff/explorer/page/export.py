@@ -19,7 +19,7 @@ from toydiff.explorer.drawing import COLOURS, RESCUED, outlined
 from toydiff.explorer.page.pack import in_steps, pack, quanta
 from toydiff.explorer.page.runs import LEVELS, PAPERS, Run, compute_runs, state_of, states_of
 from toydiff.explorer.state import State, whole_view
-from toydiff.guidance.methods import METHODS
+from toydiff.guidance.methods import METHODS, all_knobs
 from toydiff.measuring.metrics import METRICS
 from toydiff.results import plotting
 from toydiff.results.plotting import View
@@ -121,7 +121,7 @@ def _manifest(state: State, runs: Sequence[Run], samples: int) -> dict[str, Any]
     chosen = state.method if state.method in {run.method for run in runs} else runs[-1].method
     return {
         "made": {"version": __version__, "samples": samples, "seed": state.seed, "main": _model(state.main)}
-        | {"set": _settings(state)},
+        | {"set": unusual_settings(state)},
         "view": view._asdict(),
         "colours": {name: COLOURS[name] for name in ("samples", "outliers", "trajectories")} | {"rescue": RESCUED},
         "outlines": _outlines(state, view),
@@ -152,11 +152,15 @@ def _manifest(state: State, runs: Sequence[Run], samples: int) -> dict[str, Any]
     }
 
 
-def _settings(state: State) -> str:
+def unusual_settings(state: State) -> str:
     """What the page has no slider for, in words, where it is not as usual."""
     interval, usual = state.interval, State().interval
     words = [f"weight only at {interval[0]:g} < σ ≤ {interval[1]:g}"] if interval != usual else []
-    words += [f"share of autoguidance in the mix {state.share:g}"] if state.share != State().share else []
+    known = all_knobs()
+    words += [
+        f"{name} {value:g} ({known[name].help[0].lower()}{known[name].help[1:]})"
+        for name, value in dict(state.knobs).items()
+    ]
     return ", ".join(words)
 
 

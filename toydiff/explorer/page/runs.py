@@ -8,9 +8,10 @@ import numpy as np
 
 from toydiff.base.checks import InputError, choice, several
 from toydiff.explorer import compute
-from toydiff.explorer.library import available
-from toydiff.explorer.state import ModelChoice, State, guide_classes, with_method
+from toydiff.explorer.state import State, with_method
 from toydiff.guidance.methods import METHODS
+from toydiff.measuring.setting import ModelChoice
+from toydiff.networks.library import BUNDLE
 
 LEVELS = (0, 5, 9, 12, 15, 17, 19, 21, 23, 25, 28, 32)
 """Of the solver's 32 steps those whose points are kept; between them the points go nearly straight in
@@ -42,7 +43,7 @@ def weights_of(method: str) -> tuple[float, ...]:
     """
     row = METHODS[choice("method", method, METHODS)]
     unit = WIDE if row.weight >= 2 else NARROW
-    return (1.0,) if method == "unguided" else tuple(round(1 + unit * step, 2) for step in GRID)
+    return tuple(round(1 + unit * step, 2) for step in GRID) if row.is_guided else (1.0,)
 
 
 def guides_of(state: State) -> list[ModelChoice | None]:
@@ -51,11 +52,11 @@ def guides_of(state: State) -> list[ModelChoice | None]:
     Of bundled networks every width up to that of the main model, each with three lengths of training: the
     shortest, the state's and the longest.
     """
-    if not guide_classes(state.method, state.distribution, state.classes):
+    if not state.row.networks:
         return [None]
     if state.guide.exact:
         return [state.guide]
-    widths, steps = available(state.distribution, state.guide.family)
+    widths, steps = BUNDLE.available(state.distribution, state.guide.family)
     widths = [width for width in widths if state.main.exact or width <= max(state.main.width, state.guide.width)]
     lengths = sorted({steps[0], state.guide.steps, steps[-1]}) if len(steps) > 3 else steps
     return [replace(state.guide, width=width, steps=length) for width in widths for length in lengths]
@@ -95,11 +96,10 @@ def compute_runs(states: Sequence[Sequence[State]], points: int, samples: int) -
     quality = compute.Quality(samples, 0)
     for run in states:
         first = run[0]
-        needed = guide_classes(first.method, first.distribution, first.classes)
         paths = [np.asarray(compute.trajectory(state, quality).x)[list(LEVELS), :points] for state in run]
         yield Run(
             first.method,
-            None if first.guide.exact or not needed else first.guide,
+            None if first.guide.exact or not first.row.networks else first.guide,
             tuple(state.weight for state in run),
             np.stack(paths),
             np.stack([compute.outliers(state, quality)[:points] for state in run]),
