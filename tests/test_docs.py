@@ -176,6 +176,20 @@ np.testing.assert_allclose(score.value, np.hypot(*x.T).mean(), rtol=1e-5)
 assert abs(score.value - score.exact) < 5 * np.hypot(score.error, score.exact_error)
 
 assert len(toydiff.FIGURES["noise"](0).axes) == 3
+
+gaussian = toydiff.GaussianMixture([1.0], [[0.0, 0.0]], [0.25 * np.eye(2)])
+start = [[3.0, -4.0]]
+end = toydiff.sample(gaussian, 0, 1, start=start, sigma_max=5.0, steps=64, solver="midpoint").samples
+np.testing.assert_allclose(end, np.array(start) * 0.5 / np.sqrt(0.25 + 25), rtol=0.01)
+
+recipe = toydiff.Recipe("three_gaussians", widths=(8,), batch=256, network="tanh")
+trained = toydiff.train(recipe, 8, progress=False)
+toydiff.save_model("tanh.safetensors", trained)
+again = toydiff.load_weights("tanh.safetensors")
+np.testing.assert_array_equal(again.score(x[:9], 0.3), trained.denoiser().score(x[:9], 0.3))
+from dataclasses import replace
+other = replace(again, architecture=replace(again.architecture, kind="energy"))
+assert np.abs(np.asarray(other.score(x[:9], 0.3) - again.score(x[:9], 0.3))).max() > 1e-4
 cli.main(sys.argv[1:])
 """
 
@@ -184,7 +198,9 @@ def test_the_diffs_of_contributing_add_what_they_say(tmp_path):
     shutil.copytree(ROOT / "toydiff", tmp_path / "toydiff", ignore=shutil.ignore_patterns("weights", "__pycache__"))
     weights = Path("toydiff", "networks", "weights")
     (tmp_path / weights).symlink_to(ROOT / weights)
+    assert len(blocks("CONTRIBUTING.md", "diff")) == 6
     for diff in blocks("CONTRIBUTING.md", "diff"):
+        assert len(re.findall(r"^--- a/", diff, re.MULTILINE)) == 1, "an addition touches one file"
         apply = partial(subprocess.run, input=diff, cwd=tmp_path, text=True, capture_output=True)
         tried = apply(["git", "apply"], check=False)
         there = tried.returncode and apply(["git", "apply", "--reverse", "--check"], check=False).returncode == 0
@@ -194,6 +210,7 @@ def test_the_diffs_of_contributing_add_what_they_say(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "blurred" in done.stdout
+    assert "midpoint" in done.stdout
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ def _train(parser: Parser, arguments: Sequence[str]) -> int:
         widths=tuple(options.width),
         members=options.members,
         depth=options.depth,
+        network=options.network,
         labelled=options.labelled,
         negative_gain=not options.free_gain,
         loss=options.loss,

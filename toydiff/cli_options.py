@@ -56,6 +56,7 @@ def given_options(parser: argparse.ArgumentParser, options: argparse.Namespace) 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """The options of `train`."""
+    from toydiff.networks.energy import NETWORKS
     from toydiff.networks.recipe import Recipe
 
     recipe = Recipe()
@@ -87,6 +88,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="networks of each width, which differ in their first weights",
     )
     add("--depth", type=int, default=recipe.depth, help="hidden layers")
+    add("--network", default=recipe.network, help=f"kind of network, one of {', '.join(NETWORKS)}")
     add("--steps", type=int, default=4096, help="training steps")
     add("--snapshots", type=comma_separated(int), default=[], help="steps to keep beside the last")
     add("--seed", type=int, default=recipe.seed, help="of the first weights and the batches")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from toydiff.base.checks import count
+from toydiff.base.checks import choice, count
 from toydiff.base.score_model import SIGMA_DATA
 
 Params = dict[str, Any]
@@ -36,11 +36,13 @@ class Architecture:
     width: int = 64  # 64 is the paper's main model, 32 its guide
     depth: int = 4  # hidden layers of width x width after the first linear layer
     labels: int = 0  # classes that it can be conditioned on; 0: it takes no label
+    kind: str = "energy"  # a row of NETWORKS
 
     def __post_init__(self) -> None:
         count("width", self.width, 1, 4096)
         count("depth", self.depth, 1, 64)
         count("labels", self.labels, 0, 26)
+        choice("network", self.kind, NETWORKS)
 
 
 def row_scale(weight: jax.Array) -> jax.Array:
@@ -92,8 +94,12 @@ class Trunk(nnx.Module):
         first, *rest = self.layers
         h = first(jnp.concatenate([scaled, jnp.stack([jnp.log(sigma) / 4, jnp.ones_like(sigma)]), *beside]))
         for i, layer in enumerate(rest):
-            h = hidden(i, layer, jax.nn.silu(h) / 0.596)
+            h = hidden(i, layer, self.activate(h))
         return h
+
+    def activate(self, h: jax.Array) -> jax.Array:
+        """Between two layers; of standard normal inputs the outputs have a mean square of 1."""
+        return jax.nn.silu(h) / 0.596
 
 
 def scale_point(x: jax.Array, sigma: jax.Array) -> jax.Array:
@@ -128,17 +134,23 @@ class EnergyNetwork(Trunk):
         return -0.5 * jnp.sum(x**2) + self.gain[...] / sigma * jnp.mean(h**2)
 
 
+NETWORKS: dict[str, Callable[..., EnergyNetwork]] = {
+    "energy": EnergyNetwork,
+}
+"""Kinds of networks by name: (architecture, rngs) -> a module that gives an energy as `EnergyNetwork` does."""
+
+
 @cache
 def _graph(architecture: Architecture) -> tuple[Any, Params]:
     """The static half of the network and the shapes of its parameters, without computing anything."""
-    abstract = nnx.eval_shape(lambda: EnergyNetwork(architecture, rngs=nnx.Rngs(0)))
+    abstract = nnx.eval_shape(lambda: NETWORKS[architecture.kind](architecture, rngs=nnx.Rngs(0)))
     graphdef, state = nnx.split(abstract, nnx.Param)
     return graphdef, nnx.to_pure_dict(state)
 
 
 def init_params(architecture: Architecture, key: jax.Array) -> Params:
     """Fresh parameters: standard-normal rows, gain 0."""
-    network = EnergyNetwork(architecture, rngs=nnx.Rngs(params=key))
+    network = NETWORKS[architecture.kind](architecture, rngs=nnx.Rngs(params=key))
     return nnx.to_pure_dict(nnx.state(network, nnx.Param))
 
 

@@ -10,7 +10,7 @@ from toydiff.base.score_model import Exact
 from toydiff.distributions import catalogue
 from toydiff.networks.averages import power_gamma
 from toydiff.networks.denoiser import Denoiser
-from toydiff.networks.energy import Architecture, Params
+from toydiff.networks.energy import NETWORKS, Architecture, Params
 
 LOSSES = ("exact", "denoising")
 
@@ -28,6 +28,7 @@ class Recipe:
     widths: tuple[int, ...] = (64,)  #: on the same batches
     members: int = 1  #: networks of each width, an ensemble that differs in its first weights only
     depth: int = 4
+    network: str = "energy"  #: the kind, a row of `toydiff.networks.energy.NETWORKS`
     labelled: bool = False  #: one network for each class and, by the null label, for all of them
     label_dropout: float = 0.1  #: how often the label is the null label; 0.1 to 0.2 in Ho & Salimans
     loss: str = "exact"  #: "exact", against the mixture's score, or "denoising", against the noise, as for real data
@@ -52,6 +53,7 @@ class Recipe:
         if not isinstance(self.averages, tuple | list):
             raise InputError(f"averages are {self.averages!r}; they must be a tuple of lengths")
         choice("loss", self.loss, LOSSES)
+        choice("network", self.network, NETWORKS)
         for length in (self.ema, *self.averages):
             power_gamma(length)
         # Plain Python numbers, so that a recipe is hashable, equal to itself from JSON, and JSON.
@@ -79,7 +81,7 @@ class Recipe:
     def architectures(self) -> tuple[Architecture, ...]:
         """One a width."""
         labels = len(catalogue.all_classes(self.distribution)) if self.labelled else 0
-        return tuple(Architecture(width, self.depth, labels) for width in self.widths)
+        return tuple(Architecture(width, self.depth, labels, self.network) for width in self.widths)
 
     @property
     def networks(self) -> int:
@@ -108,13 +110,13 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: Any) -> "Recipe":
-        """The recipe that `to_json` wrote, now or before there were `averages` and `members`.
+        """The recipe that `to_json` wrote, now or before there were `averages`, `members` and kinds of `network`.
 
         Raises:
             InputError: it is not a recipe, or a field is unknown, missing or out of range.
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(values, dict) or {"averages", "members", *values} != names:
+        if not isinstance(values, dict) or {"averages", "members", "network", *values} != names:
             raise InputError(f"not a recipe: it must have the fields {', '.join(sorted(names))}")
         return cls(**values | {"distribution": catalogue.source_from_json(values["distribution"])})
 

@@ -20,6 +20,7 @@ from toydiff.explorer.jupyter.controls import button, upload
 from toydiff.explorer.state import GUIDE_SIZE, State, newest, with_classes
 from toydiff.explorer.trainer import Plan, Report, Trainer
 from toydiff.measuring.setting import ModelChoice
+from toydiff.networks.energy import NETWORKS
 from toydiff.networks.names import ModelName
 from toydiff.networks.recipe import LOSSES, Recipe
 from toydiff.networks.training import Training
@@ -40,6 +41,8 @@ class TrainTab(w.VBox):
         self.widths = w.Text(value="16, 64", description="widths", continuous_update=False)
         self.steps = w.Text(value="1024", description="steps", continuous_update=False)
         self.loss = w.Dropdown(options=LOSSES, description="loss")
+        self.network = w.Dropdown(options=list(NETWORKS), description="network")
+        self.network.layout.display = None if len(NETWORKS) > 1 else "none"
         self.seed = w.Text(value="0", description="seed", continuous_update=False)
         self.start, self.stop = make("Train", "Train these networks", self._start), make("Stop", "", self.trainer.stop)
         self.stop.tooltip = "End now; what has been learned is kept"
@@ -54,12 +57,13 @@ class TrainTab(w.VBox):
         ]
         super().__init__(
             [
-                *(self.classes, self.widths, self.steps, self.loss, self.seed),
+                *(self.classes, self.widths, self.steps, self.loss, self.network, self.seed),
                 *(w.HBox([self.start, self.stop]), self.bar, self.status, self.curve),
                 *(w.HTML("<b>Networks as files</b>"), w.HBox([*save, self.upload])),
             ]
         )
-        for name in ("classes", "widths", "steps", "loss", "seed", "bar", "status", "curve", "upload"):
+        parts = ("classes", "widths", "steps", "loss", "network", "seed", "bar", "status", "curve", "upload")
+        for name in parts:
             getattr(self, name).add_class(f"toydiff-train-{name}")
 
     def fill(self, state: State) -> None:
@@ -78,7 +82,12 @@ class TrainTab(w.VBox):
     def _start(self) -> None:
         state = self.explorer.state
         widths = tuple(parse_number(part.strip()) for part in self.widths.value.split(","))
-        options = {"widths": widths, "loss": self.loss.value, "seed": parse_number(self.seed.value)}
+        options = {
+            "widths": widths,
+            "loss": self.loss.value,
+            "network": self.network.value,
+            "seed": parse_number(self.seed.value),
+        }
         recipes = (Recipe(state.distribution, c, **options) for c in self.classes.value.split(","))
         plan = Plan(tuple(recipes), count("steps", parse_number(self.steps.value), 1, 1_000_000))
         if self.trainer.running:
