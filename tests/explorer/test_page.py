@@ -201,7 +201,7 @@ def test_the_browser_has_the_points_of_the_sampler(opened, small_page):
             got = opened.evaluate(
                 """async ([i, k]) => {
                     while (!runs.get(i)) await new Promise((done) => setTimeout(done, 5));
-                    return export.levels.map((step) => [...runs.points(runs.get(i), k, step)]);
+                    return page.levels.map((step) => [...runs.points(runs.get(i), k, step)]);
                 }""",
                 [i, k],
             )
@@ -234,7 +234,7 @@ def test_the_weight_by_keyboard(opened):
 def points_of(tab, method, k):
     """The points at the end for the k-th weight of the first run of a method that is in view."""
     index = tab.evaluate(
-        "(name) => panels[1].run.method === name ? panels[1].index : export.runs.findIndex(r => r.method === name)",
+        "(name) => panels[1].run.method === name ? panels[1].index : page.runs.findIndex(r => r.method === name)",
         method,
     )
     until(tab, f"() => runs.get({index})")
@@ -310,7 +310,7 @@ def place_of_a_sample(tab):
     return tab.evaluate("""() => {
         const { canvas, shown } = panels[1];
         const [box, at] = [canvas.getBoundingClientRect(), lens(canvas.clientWidth, step)];
-        const n = [...Array(export.points).keys()].find((n) => at.x(shown, n) > 20 && at.x(shown, n) < box.width - 20);
+        const n = [...Array(page.points).keys()].find((n) => at.x(shown, n) > 20 && at.x(shown, n) < box.width - 20);
         return [box.left + at.x(shown, n), box.top + at.y(shown, n)];
     }""")
 
