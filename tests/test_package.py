@@ -117,3 +117,13 @@ def test_files_stay_readable():
 def test_the_version_is_one():
     assert f"[{toydiff.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
     assert f"version: {toydiff.__version__}" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_no_code_asks_for_a_method_by_its_name():
+    """What is special about a method is a field of its row, so that a new one needs no second place."""
+    for folder in (*toydiff.FOLDERS[toydiff.FOLDERS.index("guidance") :], "."):
+        for path in (ROOT / "toydiff" / folder).glob("*.py" if folder == "." else "**/*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Compare):
+                    compared = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+                    assert not compared & set(toydiff.METHODS), (path.name, node.lineno)
