@@ -11,7 +11,7 @@ from PIL import Image
 
 import toydiff
 from toydiff import FIGURES, InputError, draw_figures
-from toydiff.results import figures, gallery, paper, plotting, style
+from toydiff.results import figures, gallery, panels, paper, plotting, style
 from toydiff.results.plotting import FULL_VIEW, View
 from toydiff.sampling.sampler import Trajectory
 
@@ -282,7 +282,7 @@ def test_committed_pictures_are_small():
 
 def test_the_figures_settings_are_the_papers(monkeypatch):
     assert (paper.SAMPLES, paper.SIGMA_MID, paper.THINNED) == (16_384, 0.03, 0.045)
-    assert style.NOISE_LEVELS == (0.5, 0.25, 0.08, 0.03, 0.01)
+    assert panels.NOISE_LEVELS == (0.5, 0.25, 0.08, 0.03, 0.01)
     assert (plotting.OUTLINE_LEVEL, plotting.NOISY_OUTLINE_LEVEL) == (-2.12, -1.41)
     assert plotting.FULL_VIEW == (0.30, 0.30, 1.2)
     assert plotting.ZOOM_VIEW == (0.45, 1.22, 0.3)
@@ -290,6 +290,6 @@ def test_the_figures_settings_are_the_papers(monkeypatch):
     monkeypatch.setattr(plotting, "plot_density", lambda model, sigma, **_: levels.append(sigma))
     FIGURES["fig2"](0)
     FIGURES["fig9"](0)
-    assert levels == [0.03] * 3 + [sigma for sigma in style.NOISE_LEVELS for _ in range(5)]
+    assert levels == [0.03] * 3 + [sigma for sigma in panels.NOISE_LEVELS for _ in range(5)]
     weights = {"unguided": 1.0, "cfg": 4.0, "truncation": 1.4, "autoguidance": 3.0}
     assert weights == {name: toydiff.METHODS[name].weight for name in weights}

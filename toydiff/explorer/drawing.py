@@ -36,18 +36,18 @@ from toydiff.explorer.state import State
 from toydiff.measuring.setting import ModelChoice, Setting
 from toydiff.networks.library import BUNDLE, BUNDLED, Library
 from toydiff.results import plotting
-from toydiff.results.plotting import CLASS, GUIDE, MAIN, OTHER, RATIO
+from toydiff.results.style import CLASS, GUIDE, MAIN, OTHER, OUTLIER, RATIO, Hue
 from toydiff.sampling.sampler import Trajectory
 
 drawing_lock = threading.Lock()
 """Who draws holds it: Matplotlib does not promise to draw in two threads at once."""
 
-GUIDED = plotting.Hue("#d5eef0", "#3aa0a8", "#0a5158")
+GUIDED = Hue("#d5eef0", "#3aa0a8", "#0a5158")
 INK = "#222222"
 COLOURS: dict[str, str] = {
     "outlines": CLASS.strong,
     "samples": MAIN.dark,
-    "outliers": plotting.OUTLIER,
+    "outliers": OUTLIER,
     "trajectories": MAIN.dark,
     "density_main": MAIN.strong,
     "density_guide": GUIDE.strong,
@@ -85,7 +85,7 @@ def draw_background(ax: Axes, state: State, quality: Quality, library: Library =
     """Densities and outlines."""
     ax.set_axis_off()
     models, sigma = models_of(state, library), sigma_of(state)
-    fields_by_layer: dict[str, tuple[ScoreModel | None, plotting.Hue]] = {
+    fields_by_layer: dict[str, tuple[ScoreModel | None, Hue]] = {
         "density_main": (models.main, MAIN),
         "density_guide": (models.guide, GUIDE),
         "density_guided": (models.guided, GUIDED),
@@ -105,7 +105,7 @@ def draw_background(ax: Axes, state: State, quality: Quality, library: Library =
     plotting.frame(state.view, ax=ax)
 
 
-def outlined(distribution: catalogue.Source, classes: str) -> list[tuple[Exact, plotting.Hue]]:
+def outlined(distribution: catalogue.Source, classes: str) -> list[tuple[Exact, Hue]]:
     """What the outlines are of, with its colours, from back to front: each other class, and those that are sampled."""
     rest = [c for c in catalogue.all_classes(distribution) if c not in classes]
     return [
@@ -142,7 +142,7 @@ def _draw_rescue(ax: Axes, state: State, quality: Quality, library: Library) -> 
     """From where each point ends without guidance to where guidance takes it: rescued green, lost pink."""
     before, after = (np.asarray(trajectory(s, quality, library).samples) for s in (unguided(state), state))
     was, now = (outliers(s, quality, library) for s in (unguided(state), state))
-    colours = np.where(was & ~now, RESCUED, np.where(~was & now, plotting.OUTLIER, KEPT))
+    colours = np.where(was & ~now, RESCUED, np.where(~was & now, OUTLIER, KEPT))
     plain = colours == KEPT
     chosen = np.concatenate([np.flatnonzero(plain)[:400], np.flatnonzero(~plain)[:800]])
     lines = LineCollection(

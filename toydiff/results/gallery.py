@@ -23,18 +23,9 @@ from toydiff.measuring.reference import reference_of
 from toydiff.networks.bundles import MAIN as MAIN_MODEL
 from toydiff.networks.zoo import open_model
 from toydiff.results import plotting
-from toydiff.results.plotting import CLASS, FULL_VIEW, MAIN, OTHER, RATIO, ZOOM_VIEW
-from toydiff.results.style import (
-    COLOURS,
-    NOISE_LEVELS,
-    STYLE,
-    WIDTH,
-    draw_classes,
-    method_title,
-    new_figure,
-    tree,
-    write_below,
-)
+from toydiff.results.panels import NOISE_LEVELS, draw_classes, method_title, new_figure, tree, write_below
+from toydiff.results.plotting import FULL_VIEW, ZOOM_VIEW
+from toydiff.results.style import CLASS, COLOURS, MAIN, OTHER, OUTLIER, RATIO, STYLE, WIDTH
 from toydiff.sampling.sampler import sample
 from toydiff.sampling.schedules import SIGMA_MAX
 
@@ -140,7 +131,7 @@ def same_noise(seed: int = 0) -> Figure:
         _draw_marked(ax, plain, ended, marked)
         ax.set_title(f"({letter}) Exact scores" if method is None else method_title(letter, method))
         if method == UNGUIDED:
-            write_below(ax, "", f"outliers {plain.outlier.mean():.1%}", right_color=plotting.OUTLIER)
+            write_below(ax, "", f"outliers {plain.outlier.mean():.1%}", right_color=OUTLIER)
         else:
             _write_moves(ax, plain, ended)
     for ax in axes.flat[len(names) :]:
@@ -181,10 +172,10 @@ def _spread_out(plain: Ended) -> np.ndarray:
 
 def _draw_marked(ax: Axes, plain: Ended, ended: Ended, marked: np.ndarray) -> None:
     """Numbered discs where the marked samples end, each with a line from its place without guidance."""
-    colours = np.where(ended.outlier, plotting.OUTLIER, MAIN.dark)[marked]
+    colours = np.where(ended.outlier, OUTLIER, MAIN.dark)[marked]
     lines = np.stack([plain.x, ended.x], 1)[marked]
     ax.add_collection(LineCollection(list(lines), colors=list(colours), linewidths=0.7, zorder=3), autolim=False)
-    before = list(np.where(plain.outlier, plotting.OUTLIER, MAIN.dark)[marked])
+    before = list(np.where(plain.outlier, OUTLIER, MAIN.dark)[marked])
     ring: Any = {"s": 8, "facecolors": "white", "edgecolors": before, "linewidths": 0.6, "zorder": 3.5}
     ax.scatter(*lines[:, 0].T, **ring)
     disc: Any = {"s": 42, "edgecolors": "white", "linewidths": 0.4}

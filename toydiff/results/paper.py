@@ -18,17 +18,9 @@ from toydiff.measuring import metrics
 from toydiff.networks.bundles import MAIN as MAIN_MODEL
 from toydiff.networks.zoo import open_model
 from toydiff.results import plotting
-from toydiff.results.plotting import CLASS, FULL_VIEW, GUIDE, MAIN, OTHER, RATIO, THIRD, ZOOM_VIEW, Hue
-from toydiff.results.style import (
-    NOISE_LEVELS,
-    STYLE,
-    draw_classes,
-    draw_samples,
-    method_title,
-    new_figure,
-    tree,
-    write_below,
-)
+from toydiff.results.panels import NOISE_LEVELS, draw_classes, draw_samples, method_title, new_figure, tree, write_below
+from toydiff.results.plotting import FULL_VIEW, ZOOM_VIEW
+from toydiff.results.style import CLASS, GUIDE, MAIN, OTHER, RATIO, STYLE, THIRD, Hue
 from toydiff.sampling.likelihood import log_likelihood
 from toydiff.sampling.sampler import sample
 

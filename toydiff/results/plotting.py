@@ -10,7 +10,6 @@ import numpy as np
 from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
-from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.container import ErrorbarContainer
 from matplotlib.contour import QuadContourSet
 from matplotlib.image import AxesImage
@@ -18,6 +17,7 @@ from matplotlib.quiver import Quiver
 
 from toydiff.base.checks import InputError, number
 from toydiff.base.score_model import Exact, ScoreModel, check_points
+from toydiff.results.style import CLASS, GUIDE, MAIN, OTHER, OUTLIER, RATIO, THIRD, Hue  # noqa: F401 - known from here
 from toydiff.sampling.sampler import Trajectory
 
 OUTLINE_LEVEL = -2.12
@@ -26,28 +26,6 @@ NOISY_OUTLINE_LEVEL = -1.41
 """The same for p(x; sigma) at the noise level of Figure 2."""
 RASTERIZE_ABOVE = 2000
 """In vector formats more points than this are drawn as pixels; everything else stays vector."""
-
-
-class Hue(NamedTuple):
-    """The colours of a role: a light one for areas, a strong one for points and lines, a dark one for arrows."""
-
-    light: str
-    strong: str
-    dark: str
-
-    @property
-    def cmap(self) -> Colormap:
-        """White to light to strong."""
-        return LinearSegmentedColormap.from_list("", ["#ffffff", self.light, self.strong])
-
-
-MAIN = Hue("#c6e6c8", "#4aa564", "#0b4f27")
-GUIDE = Hue("#fad4ca", "#e0624d", "#7a1210")
-RATIO = Hue("#cfe0f5", "#5a92d2", "#0e3672")
-CLASS = Hue("#fdebd0", "#e8871e", "#9a4f00")
-OTHER = Hue("#ececec", "#b0b0b0", "#6a6a6a")
-THIRD = Hue("#e4d9f2", "#8e6bb8", "#4a2a7a")  # a class beside orange and green, apart from both to the colour-blind
-OUTLIER = "#dd3497"  # lighter than the samples in grey, apart from green and orange to the colour-blind
 
 
 class View(NamedTuple):

@@ -1,18 +1,30 @@
-"""What the figures share: the house style, and panels with the tree in them."""
+"""How everything that is drawn looks: the colour of each role, and the house style of figures."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 
-from toydiff.base.score_model import Exact
-from toydiff.distributions import catalogue
-from toydiff.guidance.methods import METHODS
-from toydiff.measuring import metrics
-from toydiff.results import plotting
-from toydiff.results.plotting import CLASS, FULL_VIEW, OTHER, Hue
+
+class Hue(NamedTuple):
+    """The colours of a role: a light one for areas, a strong one for points and lines, a dark one for arrows."""
+
+    light: str
+    strong: str
+    dark: str
+
+    @property
+    def cmap(self) -> Colormap:
+        """White to light to strong."""
+        return LinearSegmentedColormap.from_list("", ["#ffffff", self.light, self.strong])
+
+
+MAIN = Hue("#c6e6c8", "#4aa564", "#0b4f27")
+GUIDE = Hue("#fad4ca", "#e0624d", "#7a1210")
+RATIO = Hue("#cfe0f5", "#5a92d2", "#0e3672")
+CLASS = Hue("#fdebd0", "#e8871e", "#9a4f00")
+OTHER = Hue("#ececec", "#b0b0b0", "#6a6a6a")
+THIRD = Hue("#e4d9f2", "#8e6bb8", "#4a2a7a")  # a class beside orange and green, apart from both to the colour-blind
+OUTLIER = "#dd3497"  # lighter than the samples in grey, apart from green and orange to the colour-blind
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -28,51 +40,6 @@ STYLE: Any = {
 }
 WIDTH = 7.16
 """Inches: two columns of a paper."""
-NOISE_LEVELS = (0.5, 0.25, 0.08, 0.03, 0.01)
-"""Of Figure 9."""
-COLOURS = tuple(hue.strong for hue in (plotting.MAIN, plotting.GUIDE, plotting.RATIO, plotting.CLASS, plotting.THIRD))
+COLOURS = tuple(hue.strong for hue in (MAIN, GUIDE, RATIO, CLASS, THIRD))
 COLOURS += ("#2b8c8c", "#8a6d3b", "#6a6a6a")
 """Of the lines of a plot, one after the other."""
-
-
-def new_figure(height: float, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    """A figure over two columns, of a height in inches, and its axes [rows, columns]."""
-    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02, compress=True)
-    figure = Figure(figsize=(WIDTH, height), layout=layout)
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def tree(classes: str) -> Exact:
-    """The fractal tree, one object for each choice of classes."""
-    return catalogue.distribution("fractal_tree", classes)
-
-
-def draw_classes(ax: Axes, view: plotting.View = FULL_VIEW) -> None:
-    """The outlines of both classes."""
-    for classes, hue in (("B", OTHER), ("A", CLASS)):
-        plotting.plot_outline(tree(classes), hue=hue, linewidth=0.35, view=view, ax=ax)
-
-
-def draw_samples(ax: Axes, x: np.ndarray, hue: Hue, reference: metrics.Reference) -> None:
-    """Samples over the outlines of both classes, outliers apart, and underneath what was measured."""
-    draw_classes(ax)
-    samples = metrics.Scored(x, reference)
-    outlier = metrics.outliers(samples, 0.001)
-    plotting.plot_samples(x[~outlier], color=hue.dark, size=0.25, ax=ax)
-    plotting.plot_samples(x[outlier], color=plotting.OUTLIER, size=0.9, ax=ax)
-    left, right = f"outliers {outlier.mean():.1%}", f"branches {metrics.branch_coverage(samples):.0%}"
-    write_below(ax, left, right, plotting.OUTLIER, hue.dark)
-
-
-def write_below(ax: Axes, left: str, right: str, left_color: str = "black", right_color: str = "black") -> None:
-    """Two short texts under a panel."""
-    ax.set_xlabel(" ", fontsize=6.5, labelpad=2)  # keeps the room for the two
-    below: Any = {"transform": ax.transAxes, "fontsize": 6.5, "va": "top"}
-    ax.text(0.01, -0.03, left, ha="left", color=left_color, **below)
-    ax.text(0.99, -0.03, right, ha="right", color=right_color, **below)
-
-
-def method_title(letter: str, method: str) -> str:
-    """The title of a panel that shows a method with its default weight."""
-    row = METHODS[method]
-    return f"({letter}) {row.short}" + ("" if row.weight == 1 else f", w = {row.weight:g}")

@@ -25,6 +25,7 @@ from toydiff.measuring.model_metrics import MODEL_METRICS
 from toydiff.measuring.reference import reference_of
 from toydiff.results import plotting
 from toydiff.results.claims import shown
+from toydiff.results.style import OUTLIER
 from toydiff.sampling.sampler import sample
 
 TREE = "fractal_tree", "A"
@@ -182,7 +183,7 @@ def show_samples(
                 plotting.plot_outline(truth, hue=hue, resolution=400, ax=ax)
             x, size = np.asarray(scored.x), 60 / np.sqrt(len(scored))  # few are drawn larger
             plotting.plot_samples(x[~outside[title]], size=size, ax=ax)
-            plotting.plot_samples(x[outside[title]], color=plotting.OUTLIER, size=4 * size, ax=ax)
+            plotting.plot_samples(x[outside[title]], color=OUTLIER, size=4 * size, ax=ax)
             rate, kept = (scores[title][name] for name in USUAL[:2])
             ax.set_xlabel(
                 f"outliers {100 * rate.value:.1f} ± {100 * rate.error:.1f}%\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from toydiff.results.plotting import CLASS, OTHER
+from toydiff.results.style import CLASS, OTHER
 
 
 class Pad(anywidget.AnyWidget):

@@ -16,7 +16,7 @@ from toydiff.measuring.grid import AXES, SEEDS, TEXT_AXES, axis_values, describe
 from toydiff.measuring.setting import PAPER_EMA, Setting
 from toydiff.measuring.sweep_table import Pivot, Sweep, metric_title, pivot, read_sweep
 from toydiff.networks.library import BUNDLE, Library
-from toydiff.results.plotting import RATIO
+from toydiff.results.style import RATIO
 from toydiff.results.sweep_figure import axis_label
 from toydiff.sampling.schedules import STEPS
 

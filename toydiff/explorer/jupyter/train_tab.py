@@ -24,7 +24,7 @@ from toydiff.networks.energy import NETWORKS
 from toydiff.networks.names import ModelName
 from toydiff.networks.recipe import LOSSES, Recipe
 from toydiff.networks.training import Training
-from toydiff.results.plotting import GUIDE, MAIN
+from toydiff.results.style import GUIDE, MAIN
 
 
 class TrainTab(w.VBox):

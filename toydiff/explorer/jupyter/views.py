@@ -14,7 +14,7 @@ from toydiff.explorer.scene import Scene
 from toydiff.explorer.state import LAYERS, State
 from toydiff.guidance.methods import METHODS
 from toydiff.measuring.metrics import METRICS
-from toydiff.results.plotting import OUTLIER
+from toydiff.results.style import OUTLIER
 
 
 def banner(scene: Scene) -> str:
