@@ -1,4 +1,5 @@
 import os
+from contextlib import contextmanager
 
 import jax
 import matplotlib as mpl
@@ -64,6 +65,41 @@ def _few_draws():
 
 few_draws = pytest.fixture(_few_draws)
 few_draws_throughout = pytest.fixture(_few_draws, scope="module")
+
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+"""What JAX reports of each program that it compiles, or finds compiled on the disk; not of those in its memory."""
+
+
+@contextmanager
+def _count_compilations():
+    names = []
+
+    def note(event, seconds, *, fun_name="", **_):
+        if event == COMPILED:
+            names.append(fun_name)
+
+    def count(*functions):
+        wanted = {f"jit({getattr(function, '__name__', function)})" for function in functions}
+        return sum(not functions or name in wanted for name in names)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        yield count
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+
+
+@pytest.fixture
+def compilations():
+    """`with compilations() as count`: how many programs JAX compiles in the block, in whatever thread.
+
+    `count()` is their number so far, also after the block; `count(f, "g")` that of these functions, each itself or by
+    its name. To see that nothing compiles anew, warm up before the block and ask for `count() == 0`: no name can be
+    wrong there. What an earlier test has compiled is not compiled again: a test that asks for 1 takes a function of its
+    own, a shape that no other test has, or `f.clear_cache()` before.
+    """
+    return _count_compilations
 
 
 @pytest.fixture

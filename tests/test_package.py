@@ -41,9 +41,9 @@ def test_modules_that_documents_name_are_found_under_their_former_names():
         "import toydiff.plotting as a; from toydiff import plotting as b; import toydiff.results.plotting as c;"
         "from toydiff.plotting import View; assert a is b is c and c.View is View;"
         "assert c.__spec__.name == c.__name__ == 'toydiff.results.plotting';"
-        "import importlib; print(*[importlib.import_module(f'toydiff.{m}').__name__ for m in toydiff._FORMER_MODULES])"
+        "import importlib; print(*[importlib.import_module(f'toydiff.{m}').__name__ for m in toydiff.FORMER_MODULES])"
     )
-    assert python(f"import toydiff; {found}").split() == [f"toydiff.{m}" for m in toydiff._FORMER_MODULES.values()]
+    assert python(f"import toydiff; {found}").split() == [f"toydiff.{m}" for m in toydiff.FORMER_MODULES.values()]
     text = "\n".join(p.read_text() for p in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("docs/**/*.md")])
     named = set(re.findall(r"\btoydiff\.([a-z_]+)\.[a-zA-Z]", text)) | set(
         re.findall(r"from toydiff import (\w+)", text)

@@ -30,7 +30,7 @@ FOLDERS = ("base", "distributions", "networks", "sampling", "guidance", "measuri
 
 # Names are loaded when first asked for: `toydiff --help` need not wait for JAX. A folder's stub says which it has.
 _FOLDER_OF = {name: folder for folder in FOLDERS for name in importlib.import_module(f"toydiff.{folder}").__all__}
-_FORMER_MODULES = {
+FORMER_MODULES = {
     "checks": "base.checks",
     "datasets": "distributions.catalogue",
     "ema": "networks.averages",
@@ -56,11 +56,11 @@ class _FormerModules(MetaPathFinder, Loader):
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         package, _, name = fullname.partition(".")
-        known = package == "toydiff" and name in _FORMER_MODULES
+        known = package == "toydiff" and name in FORMER_MODULES
         return importlib.util.spec_from_loader(fullname, self) if known else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(f"toydiff.{_FORMER_MODULES[spec.name.partition('.')[2]]}")
+        module = importlib.import_module(f"toydiff.{FORMER_MODULES[spec.name.partition('.')[2]]}")
         self._spec = module.__spec__
         return module
 
@@ -74,10 +74,10 @@ sys.meta_path.append(_FormerModules())
 def __getattr__(name: str) -> Any:
     if name in _FOLDER_OF:
         return getattr(importlib.import_module(f"toydiff.{_FOLDER_OF[name]}"), name)
-    if name in _FORMER_MODULES:
+    if name in FORMER_MODULES:
         return importlib.import_module(f"toydiff.{name}")
     raise AttributeError(f"module 'toydiff' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_FORMER_MODULES})
+    return sorted({*globals(), *__all__, *FORMER_MODULES})

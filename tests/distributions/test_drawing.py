@@ -235,20 +235,18 @@ def test_recipe_and_weights_hold_the_drawing(drawing, tmp_path):
         toydiff.train(recipe, 3, resume=replace(training, recipe=other), progress=False)
 
 
-def test_equal_drawings_compile_once(drawing, key):
-    traces = []
-
+def test_equal_drawings_compile_once(drawing, key, compilations):
     @jax.jit
     def log_density(model, x):
-        traces.append(1)
         return model.log_density_at(x, np.float32(0.5))
 
     model = partial(Denoiser, init_params(Architecture(4), key), None, Architecture(4))
-    for same in (drawing, Drawing.from_json(drawing.to_json()), Drawing(STROKES)):
-        log_density(model(same), np.zeros(2, np.float32))
-    assert len(traces) == 1
-    log_density(model(Drawing(STROKES[:2])), np.zeros(2, np.float32))
-    assert len(traces) == 2
+    with compilations() as count:
+        for same in (drawing, Drawing.from_json(drawing.to_json()), Drawing(STROKES)):
+            log_density(model(same), np.zeros(2, np.float32))
+        assert count(log_density) == 1
+        log_density(model(Drawing(STROKES[:2])), np.zeros(2, np.float32))
+        assert count(log_density) == 2
 
 
 @pytest.mark.parametrize("name", ["spirals", "letters", "rings"])

@@ -89,14 +89,12 @@ def test_self_guidance_is_autoguidance_by_the_noisy_self(tiny_denoiser):
     np.testing.assert_array_equal(ours.score(x, 0.2), plain.score(x, 0.2))
 
 
-def test_its_amount_is_traced(tiny_denoiser):
-    from toydiff.base.score_model import _evaluate_blocks
-
+def test_its_amount_is_traced(tiny_denoiser, compilations):
     x = np.zeros((10, 2))
     perturb(tiny_denoiser, "dropout", 0.1).score(x, 0.1)
-    before = _evaluate_blocks._cache_size()
-    perturb(tiny_denoiser, "dropout", 0.2).score(x, 0.1)
-    assert _evaluate_blocks._cache_size() == before
+    with compilations() as count:
+        perturb(tiny_denoiser, "dropout", 0.2).score(x, 0.1)
+    assert count() == 0
 
 
 @pytest.mark.parametrize(

@@ -187,11 +187,12 @@ def test_float64_draws_the_batch_of_float32(key):
 
 
 @pytest.mark.parametrize(("threads", "compiled"), [(1, adam.many_steps), (2, training.part_of_gradients)])
-def test_one_compilation_for_any_number_of_steps(monkeypatch, threads, compiled):
+def test_one_compilation_for_any_number_of_steps(monkeypatch, compilations, threads, compiled):
     monkeypatch.setattr(training, "threads", lambda: threads)
     compiled.clear_cache()
-    fit(steps=40, snapshots=[3, 17])
-    assert compiled._cache_size() == 1
+    with compilations() as count:
+        fit(steps=40, snapshots=[3, 17])
+    assert count(compiled) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 import toydiff
 from toydiff import GaussianMixture, InputError, sample
 from toydiff.base import devices
-from toydiff.sampling import sampler
+from toydiff.base.score_model import ScoreModel
 from toydiff.sampling.schedules import adams_schedule, noise_schedule, normal_schedule
 
 VARIANCE = np.array([0.04, 0.25])
@@ -54,18 +56,22 @@ def test_solvers_converge_at_their_order(gaussian, solver, order):
 
 
 @pytest.mark.parametrize(("solver", "steps", "evaluations"), [("heun", 32, 63), ("euler", 32, 32), ("adams3", 10, 10)])
-def test_evaluations_are_as_many_as_said(gaussian, monkeypatch, solver, steps, evaluations):
+def test_evaluations_are_as_many_as_said(gaussian, solver, steps, evaluations):
     calls = []
 
-    def counting_score(self, x, sigma):
-        jax.debug.callback(lambda: calls.append(1))
-        return -x / (jnp.asarray(VARIANCE, x.dtype) + sigma**2)
+    @jax.tree_util.register_dataclass
+    @dataclass(frozen=True)
+    class Counting(ScoreModel):
+        def score_at(self, x, sigma):
+            jax.debug.callback(lambda: calls.append(1))
+            return -x / (jnp.asarray(VARIANCE, x.dtype) + sigma**2)
 
-    monkeypatch.setattr(GaussianMixture, "score_at", counting_score)
-    sample(gaussian, 0, 1, solver=solver, steps=steps, path=False).x.block_until_ready()
+        def truth(self):
+            return gaussian
+
+    sample(Counting(), 0, 1, solver=solver, steps=steps, path=False).x.block_until_ready()
     jax.effects_barrier()
     assert len(calls) == evaluations
-    sampler._solve.clear_cache()
 
 
 def test_blocks_and_path_do_not_change_the_samples(tree):
@@ -167,12 +173,16 @@ def test_starts(tree, tiny_denoiser):
     np.testing.assert_array_equal(sample(tiny_denoiser, 1, 9, steps=2).x[0], tree.sample(1, 9, 5.0))
 
 
-def test_one_compilation_for_all_weights_seeds_and_noise_levels(tiny_denoiser, tree):
-    sampler._solve.clear_cache()
-    for weight, seed, sigma_max in ((1, 0, 5.0), (2.5, 1, 3.0), (4, 2, 5)):
+def test_one_compilation_for_all_weights_seeds_and_noise_levels(tiny_denoiser, tree, compilations):
+    def draw(weight, seed, sigma_max):
         guided = toydiff.guide("cfg", tiny_denoiser, tree, weight=weight, interval=(0.0, sigma_max))
         sample(guided, seed, 10, sigma_max=sigma_max, steps=4, path=False)
-    assert sampler._solve._cache_size() == 1
+
+    draw(1, 0, 5.0)
+    with compilations() as count:
+        draw(2.5, 1, 3.0)
+        draw(4, 2, 5)
+    assert count() == 0
 
 
 def test_same_seed_same_trajectory(tiny_denoiser):
