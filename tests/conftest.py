@@ -8,11 +8,10 @@ from browser import CHROMIUM, Page, chromium, open_page, served
 
 import toydiff
 from toydiff.base.compile_cache import keep_compiled
+from toydiff.base.effort import effort
 from toydiff.distributions.classics import Distribution
-from toydiff.measuring.reference import reference_of
 from toydiff.networks.denoiser import Denoiser
 from toydiff.networks.energy import Architecture, init_params
-from toydiff.results import plotting
 
 mpl.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -53,14 +52,8 @@ def reference(tree):
 
 def _few_draws():
     """Quantiles and losses from few exact draws, pictures from coarse grids: for tests of what is done with them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(plotting.plot_density.__kwdefaults__, "resolution", 48)
-        patch.setitem(plotting.plot_outline.__kwdefaults__, "resolution", 96)
-        patch.setitem(toydiff.Reference.__init__.__kwdefaults__, "n", 1 << 14)
-        patch.setattr(toydiff.validation_loss, "__defaults__", (1_000_003, 4096, 8))
-        reference_of.cache_clear()
+    with effort(reference_draws=1 << 14, validation_draws=4096, density_grid=48, outline_grid=96):
         yield
-    reference_of.cache_clear()
 
 
 few_draws = pytest.fixture(_few_draws)

@@ -16,11 +16,11 @@ import jax, numpy as np, toydiff
 from toydiff import Recipe, train
 from toydiff.base import devices
 from toydiff.base.compile_cache import keep_compiled
+from toydiff.base.effort import effort
 from toydiff.networks.denoiser import Denoiser
 from toydiff.networks.energy import Architecture, init_params
 
 keep_compiled()
-toydiff.Reference.__init__.__kwdefaults__["n"] = 1 << 14
 assert jax.local_device_count() == int(sys.argv[2]), jax.devices()
 assert devices.threads() == 1 or jax.local_device_count() == 1
 small = Architecture(8, 2)
@@ -34,11 +34,13 @@ results = {
     "log_density": tree.log_density(start, 0.1),
     "losses": trained.losses,
     "weights": np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(trained.state.ema)]),
-    "sweep": [row["mean_log_density"] for row in toydiff.run_sweep(
+}
+with effort(reference_draws=1 << 14):
+    table = toydiff.run_sweep(
         {"method": ["cfg"], "weight": [1.0, 1.2, 1.4], "main_width": [8], "guide_width": [8], "steps": [8]},
         n=50, metrics=["mean_log_density"], progress=False,
-    ).rows.values()],
-}
+    )
+results["sweep"] = [row["mean_log_density"] for row in table.rows.values()]
 np.savez(sys.argv[1], **results)
 """
 

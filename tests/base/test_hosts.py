@@ -23,7 +23,11 @@ from toydiff.measuring.sweep_table import Sweep, save_sweep
 
 pytestmark = pytest.mark.usefixtures("few_draws")
 METRIC = "mean_log_density"
-FEW_DRAWS = "import toydiff; toydiff.Reference.__init__.__kwdefaults__['n'] = 1 << 14"
+FEW_DRAWS = """
+from toydiff import cli
+from toydiff.base.effort import effort
+cli.main = effort(reference_draws=1 << 14)(cli.main)
+"""
 MOMENTS = (
     "lambda setting, x, metrics: {'mean_log_density': float(x[:, 0].mean()), 'mean_log_density_error': float(x.std())}"
 )
@@ -294,7 +298,7 @@ def test_what_jax_does_not_find_out_is_asked_for(monkeypatch):
 
 
 def test_processes_that_never_come_are_not_waited_for_any_longer(tmp_path, start):
-    short = "from toydiff import hosts; hosts.join.__kwdefaults__['seconds'] = 0.5"
+    short = "from functools import partial\nfrom toydiff import hosts\nhosts.join = partial(hosts.join, seconds=0.5)"
     (second,) = start(short, "method=unguided", "--out", tmp_path / "sweep.csv", ids=[1])
     line = second.communicate(timeout=SECONDS)[1]
     assert "not all processes came to 127.0.0.1:" in line

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from functools import partial
 
 import jax
 import numpy as np
@@ -95,7 +96,7 @@ def second_chunk(monkeypatch):
             return act(trajectory) if len(calls) == 2 else trajectory
 
         monkeypatch.setattr(sampler, "sample", sample)
-        monkeypatch.setitem(sample_chunks.__kwdefaults__, "chunk", 256)
+        monkeypatch.setattr(sampler, "sample_chunks", partial(sample_chunks, chunk=256))
         return calls
 
     return patch

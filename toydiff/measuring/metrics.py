@@ -262,7 +262,7 @@ def _floors(rows: Mapping[str, Metric], reference: Reference, n: int) -> dict[st
 
 def _exact_sets(reference: Reference, n: int) -> Iterator[Scored]:
     """16 sets of n exact samples, up to 256 where they are small, to see what is rare; small ones drawn together."""
-    sets = max(16, min(256, (1 << 15) // n))
+    sets = max(reference.effort.floor_sets, min(256, (1 << 15) // n))
     together = min(sets, max(1, 4096 // n))
     draws = np.arange(together * n).reshape(together, n)
     for key in jax.random.split(jax.random.fold_in(as_key(reference.seed), 1), -(-sets // together)):

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from toydiff.base.checks import LOST, check_finite, count
+from toydiff.base.effort import current_effort
 from toydiff.base.random import Seed, as_key
 from toydiff.base.score_model import ScoreModel, check_model
 from toydiff.measuring.distances import Estimate
-from toydiff.measuring.reference import RESAMPLES
 from toydiff.sampling.likelihood import DIVERGENCE_SIGMA, divergences
 from toydiff.sampling.sampler import sample, starting_points
 from toydiff.sampling.schedules import SIGMA_MAX
@@ -38,7 +38,7 @@ def endpoint_distance(model: ScoreModel, seed: Seed, n: int) -> Estimate:
     distance = np.hypot(*(ours - exact).T)
     check_finite(distance, LOST, "lower the weight")
     random = np.random.default_rng(int(jax.random.bits(as_key(seed))))
-    again = [np.median(random.choice(distance, n)) for _ in range(RESAMPLES)]
+    again = [np.median(random.choice(distance, n)) for _ in range(current_effort().resamples)]
     return Estimate(float(np.median(distance)), float(np.std(again, ddof=1)))
 
 

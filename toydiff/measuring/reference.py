@@ -10,13 +10,12 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from toydiff.base.checks import InputError
+from toydiff.base.effort import Effort, current_effort
 from toydiff.base.random import Seed, as_key
 from toydiff.base.score_model import Exact
 from toydiff.distributions import catalogue
 from toydiff.measuring.distances import EnergyDistance, Estimate, ExactProjections, MaximumMeanDiscrepancy, Projected
 
-RESAMPLES = 40
-"""Of the bootstrap: a standard error is then known to 11%."""
 BLOCK = 1 << 16
 """Samples whose posteriors are in memory together."""
 
@@ -30,15 +29,17 @@ class Reference:
         *,
         whole: Exact | None = None,
         seed: Seed = 2_000_003,
-        n: int = 1 << 20,
+        n: int | None = None,
     ):
         """Draw `n` exact samples with `seed` for the quantiles; at 2^20 the 0.1% rate is known to 3%.
+
+        How much work goes into the rest is what was in force when it was made.
 
         Args:
             truth: the exact distribution.
             whole: that of all classes, of which `truth` is a part; by default there are no others.
             seed: of the exact samples.
-            n: how many of them.
+            n: how many of them; by default 2^20, `reference_draws` of the effort in force.
 
         Raises:
             InputError: one is not exact, or `truth` is no part of `whole`.
@@ -47,7 +48,9 @@ class Reference:
         for name, given in (("reference", truth), ("whole", whole)):
             if not isinstance(given, Exact):
                 raise InputError(f"the {name} is {given!r}; it must be a GaussianMixture or another exact distribution")
-        self.truth, self.whole, self.seed, self.n = truth, whole, seed, n
+        self.effort = current_effort()
+        self.truth, self.whole, self.seed = truth, whole, seed
+        self.n = self.effort.reference_draws if n is None else n
         self.class_mass = truth.share_of(whole)
         self.floors: dict[Any, Estimate] = {}
         self._quantiles: dict[float, float] = {}
@@ -94,16 +97,21 @@ class Reference:
     @cached_property
     def exact(self) -> "Scored":
         """131,072 exact samples: the floor of what is a mean over samples."""
-        return Scored(self.truth.sample(self.seed, min(self.n, 1 << 17)), self)
+        return Scored(self.truth.sample(self.seed, min(self.n, self.effort.mean_draws)), self)
 
     @cached_property
     def _few_draws(self) -> np.ndarray:
         return np.asarray(self.truth.sample(self.seed, min(self.n, 1024)))
 
 
-@lru_cache(maxsize=8)
 def reference_of(source: catalogue.Source, classes: str) -> Reference:
     """What samples of these classes are compared with everywhere: tables, figures, explorer; kept for many calls."""
+    return _reference_of(source, classes, current_effort())
+
+
+@lru_cache(maxsize=8)
+def _reference_of(source: catalogue.Source, classes: str, effort: Effort) -> Reference:
+    """Kept for each effort: no block gets the reference of another one."""
     whole = catalogue.distribution(source, catalogue.all_classes(source))
     return Reference(catalogue.distribution(source, classes), whole=whole)
 
@@ -187,7 +195,8 @@ class Scored:
         if self._draws is not None:
             return self._draws
         random = np.random.default_rng(int(jax.random.bits(as_key(self._seed))))
-        return random.integers(len(self), size=(RESAMPLES, len(self)), dtype=np.int32)
+        size = (self.reference.effort.resamples, len(self))
+        return random.integers(len(self), size=size, dtype=np.int32)
 
     @cached_property
     def counts(self) -> np.ndarray:

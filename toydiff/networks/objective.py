@@ -10,6 +10,7 @@ import numpy as np
 from toydiff.base import random
 from toydiff.base.checks import count
 from toydiff.base.devices import split_blocks
+from toydiff.base.effort import current_effort
 from toydiff.base.random import Seed, as_key
 from toydiff.base.score_model import Exact, ScoreModel, check_model
 from toydiff.networks.energy import Architecture, Params, energy
@@ -123,20 +124,20 @@ class ValidationLoss(NamedTuple):
     """Loss of the draws between two edges, [levels]."""
 
 
-def validation_loss(model: ScoreModel, seed: Seed = 1_000_003, n: int = 65_536, levels: int = 8) -> ValidationLoss:
+def validation_loss(model: ScoreModel, seed: Seed = 1_000_003, n: int | None = None, levels: int = 8) -> ValidationLoss:
     """E sigma^2 mean_axes (score - true score)^2, ln sigma ~ N(-2.3, 1.5^2), x ~ p(x; sigma).
 
     Args:
         model: any score model; its truth is what it is compared with.
         seed: of the draws.
-        n: how many.
+        n: how many; by default 65,536, `validation_draws` of the effort in force.
         levels: the draws are parted into that many, equally many in each, by noise level.
 
     Raises:
         InputError: an argument is out of range.
     """
     check_model(model)
-    n = count("n", n)
+    n = count("n", current_effort().validation_draws if n is None else n)
     levels = count("levels", levels, 1, n)
     key_sigma, key_x = jax.random.split(as_key(seed))
     sigma = draw_sigma(key_sigma, n)

@@ -16,6 +16,7 @@ from matplotlib.image import AxesImage
 from matplotlib.quiver import Quiver
 
 from toydiff.base.checks import InputError, number
+from toydiff.base.effort import current_effort
 from toydiff.base.score_model import Exact, ScoreModel, check_points
 from toydiff.results.style import CLASS, GUIDE, MAIN, OTHER, OUTLIER, RATIO, THIRD, Hue  # noqa: F401 - known from here
 from toydiff.sampling.sampler import Trajectory
@@ -101,7 +102,7 @@ def plot_density(
     peak_among: ArrayLike | None = None,
     depth: float = 3.0,
     levels: int = 12,
-    resolution: int = 256,
+    resolution: int | None = None,
     ax: Axes | None = None,
 ) -> QuadContourSet:
     """Filled contours of v = -sqrt(max(log p) - log p) of any score model at a noise level.
@@ -115,14 +116,15 @@ def plot_density(
         hue: colours.
         depth: v from -depth to 0 is coloured, the rest stays white.
         levels: how many steps.
-        resolution: points of the grid on each axis.
+        resolution: points of the grid on each axis; by default 256, `density_grid` of the effort in force.
         ax: axes.
 
     Raises:
         InputError: sigma is out of range for the model.
     """
     peak = None if peak_among is None else float(np.quantile(model.log_density(peak_among, sigma), 0.99))
-    values = np.asarray(model.log_density(grid(view, resolution), sigma))
+    points = grid(view, current_effort().density_grid if resolution is None else resolution)
+    values = np.asarray(model.log_density(points, sigma))
     return plot_log_density(values, peak, view=view, hue=hue, depth=depth, levels=levels, ax=ax)
 
 
@@ -157,14 +159,16 @@ def plot_outline(
     fill: bool = True,
     within_view: bool = False,
     linewidth: float = 0.6,
-    resolution: int = 720,
+    resolution: int | None = None,
     ax: Axes | None = None,
 ) -> QuadContourSet:
     """The contour v = `level` of an exact distribution at a noise level, by default with its inside light.
 
-    max(log p) is that of the whole plane, or of the view alone where `within_view` is true.
+    max(log p) is that of the whole plane, or of the view alone where `within_view` is true. The grid has `resolution`
+    points on each axis; by default 720, `outline_grid` of the effort in force.
     """
     ax = frame(view, ax=ax)
+    resolution = current_effort().outline_grid if resolution is None else resolution
     x, y, v = _outline_field(truth, sigma, view, within_view, resolution)
     if fill:
         ax.contourf(x, y, v, [level, 1e-6], colors=[hue.light])
