@@ -325,8 +325,6 @@ def test_train_zoo_writes_every_recipe(few_draws, monkeypatch, tmp_path):
     place = tmp_path / "fractal_tree"
     assert sorted(str(path.relative_to(place).with_suffix("")) for path in files) == names
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    zoo._load_bundled.cache_clear()
-    zoo.list_models.cache_clear()
     assert load_model("B", 4, 2, labelled=True).classes == "B"
     assert load_model("A", 4, 2, seed=5, ema=0.02).architecture.width == 4
     with pytest.raises(InputError, match="there are A/4/2/seed5/emaLENGTH, A/4/3/seed6"):
@@ -336,8 +334,6 @@ def test_train_zoo_writes_every_recipe(few_draws, monkeypatch, tmp_path):
     assert named.default_guides("mix") == ("AB/4/1", "A/4/1")
     with pytest.raises(InputError, match="unknown bundled distribution 'oak'; there are fractal_tree, letters"):
         bundles.train_zoo(tmp_path, only=["oak"])
-    zoo._load_bundled.cache_clear()
-    zoo.list_models.cache_clear()
 
 
 def test_a_link_stays_a_link(tmp_path):

@@ -1,6 +1,7 @@
 """The zoo: the bundled networks, listed and loaded, and any model by its name."""
 
 from functools import cache, lru_cache
+from pathlib import Path
 
 from toydiff.base.checks import InputError, count, number
 from toydiff.base.score_model import ScoreModel
@@ -60,29 +61,33 @@ def load_model(
         count("seed", seed, 0, 2**32 - 1),
         None if length == Recipe.ema else length,
     )
-    return _load_bundled(name, distribution)
+    return _load_bundled(name, distribution, WEIGHTS)
 
 
 @lru_cache(maxsize=256)
-def _load_bundled(name: ModelName, distribution: catalogue.Source) -> Denoiser:
+def _load_bundled(name: ModelName, distribution: catalogue.Source, folder: Path) -> Denoiser:
     every = catalogue.all_classes(distribution)
     known = name.classes in ([*every, every] if name.labelled else catalogue.class_choices(every))
     stored = name._replace(classes=every) if name.labelled and known else name
     if not known or stored._replace(seed=0, ema=None) not in list_models(distribution):
         raise InputError(f"no bundled model {name} of {distribution}; there are {describe_models(distribution)}")
-    path = weights_file(stored, WEIGHTS / str(distribution), averages=name.ema is not None)
+    path = weights_file(stored, folder / str(distribution), averages=name.ema is not None)
     if not path.exists():
         raise InputError(f"no bundled model {name} of {distribution}; {_describe_further(distribution)}")
     model = load_weights(path) if name.ema is None else load_averages(path, name.ema)
     return model.given(name.classes) if name.labelled else model
 
 
-@cache
 def list_models(distribution: catalogue.Source = "fractal_tree") -> tuple[ModelName, ...]:
     """The bundled networks of a distribution, by class, width and steps; none of a drawing of your own."""
     if isinstance(distribution, Drawing):
         return ()
-    stems = [path.stem.split("-") for path in (WEIGHTS / distribution).glob("*.safetensors")]
+    return _listed(WEIGHTS / distribution)
+
+
+@cache
+def _listed(folder: Path) -> tuple[ModelName, ...]:
+    stems = [path.stem.split("-") for path in folder.glob("*.safetensors")]
     return tuple(sorted(ModelName(c, int(w), int(s), bool(rest)) for c, w, s, *rest in stems))
 
 
