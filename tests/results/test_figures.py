@@ -221,7 +221,7 @@ def test_the_places_of_the_classes_are_measured(draw):
 def test_the_line_over_the_samples_holds_its_share():
     """Of a round Gaussian, 90% lie within sqrt(-2 ln 0.1) standard deviations."""
     log_density = plotting.normalise(-0.5 * (plotting.grid(View(0, 0, 6), 400) ** 2).sum(-1), View(0, 0, 6))
-    assert paper._level_holding(0.9, log_density) == pytest.approx(np.log(0.1) - np.log(2 * np.pi), abs=5e-3)
+    assert paper.level_holding(0.9, log_density) == pytest.approx(np.log(0.1) - np.log(2 * np.pi), abs=5e-3)
 
 
 @pytest.mark.slow

@@ -230,17 +230,22 @@ def test_play_goes_from_noise_to_data_stands_and_goes_back():
     assert caption(KINDS["play"], course[50].shown) == ("Autoguidance", "w = 3.00   σ = 0.000")
 
 
-def test_between_two_steps_points_go_straight():
+def test_between_two_steps_points_go_straight(monkeypatch):
     """A picture halfway shows every point in the middle of where it stands before and after."""
     state = State(method="unguided", points=50, layers=("samples",))
     before, after = (films.points_now(replace(state, step=k), films.Quality.full(state)) for k in (20, 21))
     drawn = []
 
-    class Canvas:
+    class Canvas(films.Canvas):
         def paint(self, state, background, points, now):
             drawn.append(now)
+            return super().paint(state, background, points, now)
 
-    films._paint(Canvas(), films.Moment(replace(state, step=20), replace(state, step=21), 0.5))
+    halfway = films.Moment(replace(state, step=20), replace(state, step=21), 0.5)
+    kind = films.Kind("", lambda state, n: [halfway, films.Moment(state, state, 0.0)], lambda state: "")
+    monkeypatch.setattr(films, "Canvas", Canvas)
+    monkeypatch.setitem(films.KINDS, "halfway", kind)
+    next(films.frames([state], "halfway", 64, 2))
     np.testing.assert_allclose(drawn[0], (before + after) / 2, atol=1e-6)
     assert np.abs(before - after).max() > 1e-3
 
@@ -290,8 +295,9 @@ def test_training_goes_through_the_snapshots_and_back():
 def test_states_stand_side_by_side_with_whole_captions(n):
     states = [State(method="mix", points=50, step=0), *[State(points=50)] * 3][:n]
     frame = picture(next(films.frames(states, "play", 200)))
-    height = films._captioned(Image.new("RGB", (200, 200)), ("", "")).height
     columns, rows = (2, 2) if n == 4 else (n, 1)
+    height = len(frame) // rows
+    assert 220 < height < 240  # two lines above a picture
     assert frame.shape == (rows * height, columns * 200 + (columns - 1) * 5, 3)
     strip = frame[: height - 200, :200]
     assert (strip.min((0, 1)) < 100).all()

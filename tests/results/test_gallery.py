@@ -29,7 +29,7 @@ def test_arrows_say_how_much_longer_they_are_and_none_is_too_long(tree):
     points = plotting.thin_points(np.asarray(tree.sample(0, 200, 0.25)), 0.2)
     ax = Figure().subplots()
     ratio = toydiff.Ratio(tree, everything)
-    longer = gallery._draw_pushes(ax, ratio, points, 0.25)
+    longer = gallery.draw_pushes(ax, ratio, points, 0.25)
     drawn = np.stack([ax.collections[-1].U, ax.collections[-1].V], 1)
     pushes = np.asarray(tree.denoise(points, 0.25)) - np.asarray(everything.denoise(points, 0.25))
     short = np.hypot(*drawn.T) < 0.99 * gallery.ARROW_SPACING
@@ -41,7 +41,7 @@ def test_arrows_say_how_much_longer_they_are_and_none_is_too_long(tree):
 def test_marked_samples_are_both_kinds_far_apart_and_in_view():
     x = np.random.default_rng(0).uniform(-1, 2, (400, 2))
     ended = Ended(x, np.arange(400) % 3 == 0, np.zeros(400, int))
-    marked = gallery._spread_out(ended)
+    marked = gallery.spread_out(ended)
     assert len(set(marked)) == 2 * gallery.MARKED
     assert ended.outlier[marked].sum() == gallery.MARKED
     assert plotting.FULL_VIEW.contains(x[marked]).all()
@@ -56,7 +56,7 @@ def test_what_becomes_of_the_samples_is_counted():
     x = np.zeros((4, 2))
     before = Ended(x, np.array([True, True, False, False]), np.array([1, 2, 3, 4]))
     after = Ended(x, np.array([False, True, True, True]), np.array([1, 2, 3, 9]))
-    gallery._write_moves(ax, before, after)
+    gallery.write_moves(ax, before, after)
     assert [text.get_text() for text in ax.texts] == ["other branch 25%", "rescued 25.0%, lost 50.0%"]
 
 

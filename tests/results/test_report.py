@@ -73,22 +73,22 @@ def test_claims_about_the_guide_follow_the_numbers():
     short, long = ({training[i]: outliers(0.05)} for i in (3, 9))
     small, large = ({width[i]: outliers(0.05)} for i in (3, 5))
     for best_time, best_width, verdict in ((short, small, "holds"), (long, large, "does not hold")):
-        claims = ablations._claims_of_sensitivity(settings(*training, **best_time), settings(*width, **best_width))
+        claims = ablations.claims_of_sensitivity(settings(*training, **best_time), settings(*width, **best_width))
         assert [claim.verdict for claim in claims] == [verdict] * 2
-    assert ablations._claims_of_sensitivity(settings(*training), settings(*width))[1].verdict == "does not hold"
+    assert ablations.claims_of_sensitivity(settings(*training), settings(*width))[1].verdict == "does not hold"
 
 
 def test_the_claim_about_lengths_asks_for_twice_the_effect():
     labels = [f"main {a:g}, guide {b:g}" for a in ablations.LENGTHS for b in ablations.LENGTHS]
     main, guide = ({label: outliers(0.2)} for label in ("main 0.05, guide 0.01", "main 0.01, guide 0.05"))
-    assert ablations._claim_of_lengths(settings(*labels, **main)).verdict == "holds"
-    assert ablations._claim_of_lengths(settings(*labels, **main, **guide)).verdict == "does not hold"
+    assert ablations.claim_of_lengths(settings(*labels, **main)).verdict == "holds"
+    assert ablations.claim_of_lengths(settings(*labels, **main, **guide)).verdict == "does not hold"
 
 
 def test_the_claim_about_the_mix_asks_for_more_than_the_error():
     labels = [f"share {share}, w = 2" for share in ("0", "0.5", "1")]
     for value, verdict in ((0.05, "holds partly"), (0.099, "does not hold")):
-        assert ablations._claim_of_mix(settings(*labels, **{labels[1]: outliers(value)})).verdict == verdict
+        assert ablations.claim_of_mix(settings(*labels, **{labels[1]: outliers(value)})).verdict == verdict
 
 
 def test_the_claim_about_degradations_wants_matched_mended_and_mismatched_not():
@@ -97,20 +97,20 @@ def test_the_claim_about_degradations_wants_matched_mended_and_mismatched_not():
     worse, mended = {"sliced_wasserstein": 0.05, **outliers(0.3)}, {"sliced_wasserstein": 0.01, **outliers(0.1)}
     for matched, mismatched, verdict in ((mended, worse, "holds"), (worse, mended, "does not hold")):
         found = settings(clean, hurt, good, bad, **{hurt: worse, good: matched, bad: mismatched})
-        assert degradations._claim_of_degradation(found, hurt, "dropout 0.1", "input-noise 0.2").verdict == verdict
+        assert degradations.claim_of_degradation(found, hurt, "dropout 0.1", "input-noise 0.2").verdict == verdict
 
 
 def test_the_aim_is_reached_all_at_once_or_not():
     good, bad = {"outlier_rate_0.001": 0.02, "sliced_wasserstein": 0.005}, {"branch_coverage": 0.9}
-    assert frontier._claim_of_aim(settings("a", "b", a=good), "a").verdict == "holds"
-    assert frontier._claim_of_aim(settings("a", "b", a=good | bad), "a").verdict == "does not hold"
+    assert frontier.claim_of_aim(settings("a", "b", a=good), "a").verdict == "holds"
+    assert frontier.claim_of_aim(settings("a", "b", a=good | bad), "a").verdict == "does not hold"
 
 
 def test_the_guides_at_low_noise_are_compared_on_equal_terms():
     titles = ("A/64/1024 as guide, (0.003, 0.04]", "A/32/512 as guide, (0.003, 0.04]")
     for ours, theirs, verdict in ((0.04, 0.05, "holds"), (0.05, 0.05, "does not hold"), (0.06, 0.05, "does not hold")):
         found = {title: settings("w", w=outliers(rate)) for title, rate in zip(titles, (ours, theirs), strict=True)}
-        assert frontier._claim_at_low_noise(found).verdict == verdict
+        assert frontier.claim_at_low_noise(found).verdict == verdict
 
 
 def test_an_interrupted_sweep_ends_the_report(monkeypatch):

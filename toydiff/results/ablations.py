@@ -78,7 +78,7 @@ def sensitivity() -> Section:
         "guide_ema=0.005,0.01,0.02,0.05,0.1,0.25`. The table is the slice w = 2; the lowest row of the figure is at "
         "w = 2 as well, its averages made of stored ones after the training.",
         (numbers_table("guide, w = 2", at_2),),
-        (*_claims_of_sensitivity(by_training, by_width), _claim_of_lengths(by_length)),
+        (*claims_of_sensitivity(by_training, by_width), claim_of_lengths(by_length)),
         figure,
         (training, width, lengths),
     )
@@ -98,7 +98,7 @@ def _curves(ax: Axes, table: Sweep, metric: str, by: str, title: str) -> None:
         ax.legend(frameon=False, fontsize=5.5)
 
 
-def _claims_of_sensitivity(training: dict[str, Numbers], width: dict[str, Numbers]) -> tuple[Claim, Claim]:
+def claims_of_sensitivity(training: dict[str, Numbers], width: dict[str, Numbers]) -> tuple[Claim, Claim]:
     """By the fewest outliers at any weight but 1; ties within the error go against the claim."""
     guided = {label: n for label, n in training.items() if not label.endswith("w = 1")}
     narrow = {label: n for label, n in width.items() if not label.startswith("width 64")}
@@ -128,7 +128,9 @@ def _claims_of_sensitivity(training: dict[str, Numbers], width: dict[str, Number
     )
 
 
-def _claim_of_lengths(found: dict[str, Numbers]) -> Claim:
+def claim_of_lengths(found: dict[str, Numbers]) -> Claim:
+    """By how far outliers move with each length: twice as far with the main model's, also without the longest."""
+
     def spread(of: str, longest: float) -> float:
         pairs = [(n, 0.01) if of == "main" else (0.01, n) for n in LENGTHS if n <= longest]
         values = [found[f"main {a:g}, guide {b:g}"][OUTLIERS].value for a, b in pairs]
@@ -168,12 +170,13 @@ def capacity() -> Section:
                     (clearly_less(combined[OUTLIERS], small[OUTLIERS]), "against the smaller one alone"),
                 ),
             ),
-            _claim_of_unconditional(both),
+            claim_of_unconditional(both),
         ),
     )
 
 
-def _claim_of_unconditional(found: dict[str, Numbers]) -> Claim:
+def claim_of_unconditional(found: dict[str, Numbers]) -> Claim:
+    """By the outliers and the branches at w = 2 beside those at w = 1."""
     plain, guided = found["w = 1"], found["w = 2"]
     return Claim(
         "Autoguidance removes outliers of an unconditional model too, without dropping branches.",
@@ -242,14 +245,15 @@ def interval_and_mix() -> Section:
                     ),
                 ),
             ),
-            _claim_of_mix(cells(mix, lambda s: f"share {s.knob('share'):g}, w = {s.weight:g}")),
+            claim_of_mix(cells(mix, lambda s: f"share {s.knob('share'):g}, w = {s.weight:g}")),
         ),
         figure,
         (mix,),
     )
 
 
-def _claim_of_mix(found: dict[str, Numbers]) -> Claim:
+def claim_of_mix(found: dict[str, Numbers]) -> Claim:
+    """By the best of each metric: a mix has to beat both methods alone by more than the error."""
     alone = {label: n for label, n in found.items() if label.startswith(("share 0,", "share 1,"))}
     mixed = {label: n for label, n in found.items() if label not in alone}
     findings = []

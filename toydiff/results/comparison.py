@@ -28,7 +28,7 @@ def methods() -> Section:
     titles = {name: METRICS[name].title for name in next(iter(found.values()))}
     of_models = {name: evaluate_model(m, 0, 2048) for name, m in models.items() if name != "exact samples"}
     model_titles = {name: row.title for name, row in MODEL_METRICS.items()}
-    claims = _claims_of_figure_1(found)
+    claims = claims_of_figure_1(found)
     return Section(
         "The methods",
         "16,384 samples each, seed 0 of training and noise, the paper's models and solver (`toydiff evaluate "
@@ -45,7 +45,8 @@ def _transposed(found: dict[str, Numbers], titles: dict[str, str]) -> str:
     return table(["", *found], rows)
 
 
-def _claims_of_figure_1(found: dict[str, Numbers]) -> tuple[Claim, ...]:
+def claims_of_figure_1(found: dict[str, Numbers]) -> tuple[Claim, ...]:
+    """What the paper says of the panels of its Figure 1."""
     exact, plain, truncated = (found[name] for name in ("exact samples", "unguided", "truncation, w = 1.4"))
     auto, strong = found["autoguidance, w = 2"], found["autoguidance, w = 3"]
     cfg, strong_cfg = found["cfg, w = 2"], found["cfg, w = 4"]

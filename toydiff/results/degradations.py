@@ -38,7 +38,7 @@ def degradations() -> Section:
             title = f"{label}, guide {name} {amount:g}"
             models |= {f"{title}, w = {w:g}": guide("autoguidance", main, bad, weight=w) for w in (1.25, 1.5, 2.0, 3.0)}
         found |= measure(models, seeds=(0,))
-        claims.append(_claim_of_degradation(found, label, f"{kind} {much:g}", "{} {:g}".format(*other)))
+        claims.append(claim_of_degradation(found, label, f"{kind} {much:g}", "{} {:g}".format(*other)))
     return Section(
         "Synthetic degradations",
         "A/64/4096 made worse by dropout in its hidden layers or by noise in its input (in units of sigma), and "
@@ -50,7 +50,8 @@ def degradations() -> Section:
     )
 
 
-def _claim_of_degradation(found: dict[str, Numbers], label: str, matched: str, mismatched: str) -> Claim:
+def claim_of_degradation(found: dict[str, Numbers], label: str, matched: str, mismatched: str) -> Claim:
+    """That a guide hurt in the same way mends a hurt model, and one hurt in another way does not."""
     clean, hurt = found["A/64/4096 itself"][WASSERSTEIN], found[label][WASSERSTEIN]
 
     def best_with(name: str) -> str:

@@ -114,12 +114,14 @@ def frontier() -> Section:
         f"noise only: from exact samples at sigma = {EXACT_ABOVE:g} the network makes {_from_exact_samples():.1%} "
         "outliers on the rest of the way.",
         (numbers_table("setting", flat, bold=[top]), numbers_table("15 runs", final, bold=[best])),
-        (_claim_of_aim(final, best), _claim_at_low_noise(found)),
+        (claim_of_aim(final, best), claim_at_low_noise(found)),
         _picture(found, by_selection, top),
     )
 
 
-def _claim_of_aim(final: dict[str, Numbers], best: str) -> Claim:
+def claim_of_aim(final: dict[str, Numbers], best: str) -> Claim:
+    """Whether one setting reaches all of the aim at once."""
+
     def reaches(numbers: Numbers) -> bool:
         low = numbers[OUTLIERS].value <= AIM[OUTLIERS] and numbers[WASSERSTEIN].value <= AIM[WASSERSTEIN]
         return low and numbers[COVERAGE].value >= AIM[COVERAGE]
@@ -164,7 +166,7 @@ def _from_exact_samples() -> float:
     return METRICS[OUTLIERS].function(Scored(x, reference))
 
 
-def _claim_at_low_noise(found: dict[str, dict[str, Numbers]]) -> Claim:
+def claim_at_low_noise(found: dict[str, dict[str, Numbers]]) -> Claim:
     """Both guides at the same noise levels, with the same weights."""
     titles = "A/64/1024 as guide, (0.003, 0.04]", "A/32/512 as guide, (0.003, 0.04]"
     ours, papers = (fewest(found[title], LEAST_COVERAGE) for title in titles)

@@ -49,14 +49,14 @@ def ratio_fields(seed: int = 0) -> Figure:
             data = np.asarray(truth.sample(seed, 4096, sigma))
             plotting.plot_density(ratio, sigma, hue=RATIO, peak_among=data, ax=ax)
             plotting.plot_outline(truth, fill=False, linewidth=0.35, ax=ax)
-            longer = _draw_pushes(ax, ratio, plotting.thin_points(data[FULL_VIEW.contains(data)], ARROW_SPACING), sigma)
+            longer = draw_pushes(ax, ratio, plotting.thin_points(data[FULL_VIEW.contains(data)], ARROW_SPACING), sigma)
             write_below(ax, "", f"arrows × {longer:.2g}", right_color=RATIO.dark)
     for ax, sigma in zip(axes[0], NOISE_LEVELS, strict=True):
         ax.set_title(rf"$\sigma$ = {sigma:g}")
     return figure
 
 
-def _draw_pushes(ax: Axes, ratio: Ratio, points: np.ndarray, sigma: float) -> float:
+def draw_pushes(ax: Axes, ratio: Ratio, points: np.ndarray, sigma: float) -> float:
     """The change of the denoised points by a unit of weight, as arrows of legible length; how much longer they are."""
     steps = sigma**2 * np.asarray(ratio.score(points, sigma))
     lengths = np.hypot(*steps.T)
@@ -120,7 +120,7 @@ def same_noise(seed: int = 0) -> Figure:
     main, truth, reference = open_model(MAIN_MODEL), tree("A"), reference_of("fractal_tree", "A")
     start = truth.sample(seed, CROWD, SIGMA_MAX)
     plain = _end(main, start, reference)
-    marked = _spread_out(plain)
+    marked = spread_out(plain)
     rows = -(-(len(METHODS) + 1) // 3)
     figure, axes = new_figure(2.55 * rows, rows, 3)
     names = [None, *METHODS]
@@ -133,7 +133,7 @@ def same_noise(seed: int = 0) -> Figure:
         if method == UNGUIDED:
             write_below(ax, "", f"outliers {plain.outlier.mean():.1%}", right_color=OUTLIER)
         else:
-            _write_moves(ax, plain, ended)
+            write_moves(ax, plain, ended)
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
     return figure
@@ -156,7 +156,7 @@ def _end(model: ScoreModel, start: jax.Array, reference: metrics.Reference) -> E
     return Ended(np.asarray(x), metrics.outliers(metrics.Scored(x, reference), 0.001), branch)
 
 
-def _spread_out(plain: Ended) -> np.ndarray:
+def spread_out(plain: Ended) -> np.ndarray:
     """As many outliers as others, far from each other where they end without guidance, numbered around the trunk."""
     inside = FULL_VIEW.contains(plain.x)
     chosen: list[int] = []
@@ -186,7 +186,7 @@ def _draw_marked(ax: Axes, plain: Ended, ended: Ended, marked: np.ndarray) -> No
         ax.text(x, y, str(i), zorder=height, clip_on=True, **text)
 
 
-def _write_moves(ax: Axes, plain: Ended, ended: Ended) -> None:
+def write_moves(ax: Axes, plain: Ended, ended: Ended) -> None:
     """What becomes of all samples, marked or not."""
     rescued, lost = (plain.outlier & ~ended.outlier).mean(), (~plain.outlier & ended.outlier).mean()
     moved = (plain.branch != ended.branch).mean()

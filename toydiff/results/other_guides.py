@@ -58,17 +58,18 @@ def other_guides() -> Section:
         "after it (`toydiff evaluate --method autoguidance --guide A/64/4096+identity0.3 -w 2 -n 8192`).",
         (numbers_table("model", found),),
         (
-            _claim_of_label_dropout(found),
-            _claim_of_self(
+            claim_of_label_dropout(found),
+            claim_of_self(
                 found, "identity", "A network with a layer replaced by the identity is a useful guide to itself."
             ),
-            _claim_of_self(found, "layer-noise", "A network with noise after a layer is a useful guide to itself."),
-            _claim_of_classifiers(found),
+            claim_of_self(found, "layer-noise", "A network with noise after a layer is a useful guide to itself."),
+            claim_of_classifiers(found),
         ),
     )
 
 
-def _claim_of_label_dropout(found: dict[str, Numbers]) -> Claim:
+def claim_of_label_dropout(found: dict[str, Numbers]) -> Claim:
+    """By the numbers of CFG with one network beside those with two."""
     two, one = (found[f"CFG, {networks}, w = 2"] for networks in ("two networks", "one, label dropout"))
     return Claim(
         "One network with label dropout serves CFG as well as two networks.",
@@ -85,7 +86,7 @@ def _claim_of_label_dropout(found: dict[str, Numbers]) -> Claim:
     )
 
 
-def _claim_of_self(found: dict[str, Numbers], change: str, claim: str) -> Claim:
+def claim_of_self(found: dict[str, Numbers], change: str, claim: str) -> Claim:
     """By the best of its settings: fewer outliers than without guidance, and as many branches."""
     plain = found["unguided"]
     top = best({label: n for label, n in found.items() if label.startswith(f"self-guidance, {change}")})
@@ -105,7 +106,8 @@ def _claim_of_self(found: dict[str, Numbers], change: str, claim: str) -> Claim:
     )
 
 
-def _claim_of_classifiers(found: dict[str, Numbers]) -> Claim:
+def claim_of_classifiers(found: dict[str, Numbers]) -> Claim:
+    """By the numbers with the trained classifier beside those with the exact one."""
     trained, exact = found["classifier/A, w = 4"], found["exact-classifier/A, w = 4"]
     findings = []
     for metric in (COVERAGE, WASSERSTEIN):

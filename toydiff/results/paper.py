@@ -228,11 +228,11 @@ def _draw_class_samples(ax: Axes, samples: dict[str, np.ndarray], classes: dict[
     for name, log_density in classes.items():
         hue = CLASS_HUES[name]
         plotting.plot_samples(samples[name], color=hue.strong, size=0.3, view=CLASS_VIEW, ax=ax)
-        ax.contour(x, y, log_density, [_level_holding(HELD, log_density)], colors=hue.dark, **style)
+        ax.contour(x, y, log_density, [level_holding(HELD, log_density)], colors=hue.dark, **style)
     _write_place(ax, [_distance_and_spread(each) for each in samples.values()])
 
 
-def _level_holding(share: float, log_density: np.ndarray) -> float:
+def level_holding(share: float, log_density: np.ndarray) -> float:
     """The log density that is exceeded on this share of the whole, of values on a grid."""
     falling = np.sort(log_density, axis=None)[::-1]
     held = np.cumsum(np.exp(falling))
