@@ -5,6 +5,7 @@ import jax
 import matplotlib as mpl
 import pytest
 from browser import CHROMIUM, Page, chromium, open_page, served
+from hypothesis import Phase, settings
 
 import toydiff
 from toydiff.base.compile_cache import keep_compiled
@@ -15,6 +16,10 @@ from toydiff.networks.energy import Architecture, init_params
 
 mpl.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# The same few examples everywhere: a test that fails on some machine fails on each, and the first one may compile.
+phases = (Phase.explicit, Phase.generate, Phase.shrink)  # to explain a failure takes minutes
+settings.register_profile("few", max_examples=25, deadline=None, derandomize=True, phases=phases)
+settings.load_profile("few")
 
 
 @pytest.fixture(scope="session", autouse=True)

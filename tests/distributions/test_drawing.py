@@ -5,6 +5,8 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from strategies import drawings
 
 import toydiff
 from toydiff import Drawing, InputError, Recipe, Stroke, load_drawing, save_drawing
@@ -123,6 +125,12 @@ def test_json_round_trip_and_equality(drawing, tmp_path):
     assert drawing != "letters"
     assert len({drawing, again, other}) == 2
     assert repr(other).startswith("Drawing(1 of class A and 1 of class B, ")
+
+
+@given(drawings)
+def test_any_drawing_is_equal_to_itself_from_json(drawing):
+    again = Drawing.from_json(json.loads(json.dumps(drawing.to_json())))
+    assert (again, again.strokes, hash(again)) == (drawing, drawing.strokes, hash(drawing))
 
 
 def test_ten_thousand_points_are_resampled():

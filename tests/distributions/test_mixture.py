@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from strategies import mixtures, numbers
 
 from toydiff import GaussianMixture, InputError, fractal_tree
 
@@ -115,6 +117,28 @@ def test_log_density_is_normalised(tiny_mixture):
     for sigma in (0.0, 0.3):
         mass = np.exp(np.asarray(tiny_mixture.log_density(points, sigma), float)).sum() * (axis[1] - axis[0]) ** 2
         assert mass == pytest.approx(1, abs=1e-4)
+
+
+@given(mixtures(), numbers(-3, 3, 16, 2), numbers(0, 2, 16))
+def test_any_mixture_has_the_density_and_score_of_float64(mixture, x, sigma):
+    """The score as the slope of the logarithm of the density, which are two formulas in the package."""
+
+    def log_density(x):
+        each = zip(x[:, None], sigma, strict=True)
+        return np.concatenate([reference_log_density(mixture, point, s) for point, s in each])
+
+    expected, h = log_density(x), 1e-5
+    np.testing.assert_allclose(mixture.log_density(x, sigma), expected, rtol=1e-4, atol=1e-4)
+    slope = np.stack([(log_density(x + step) - log_density(x - step)) / (2 * h) for step in h * np.eye(2)], -1)
+    np.testing.assert_allclose(mixture.score(x, sigma), slope, rtol=1e-3, atol=1e-3)
+
+
+@given(mixtures(), numbers(0, 0.5))
+def test_any_mixture_has_mass_one_at_any_noise_level(mixture, sigma):
+    axis = np.linspace(-6, 6, 128)  # of a step that is less than the least standard deviation, where sums are exact
+    points = np.stack(np.meshgrid(axis, axis), -1)
+    mass = np.exp(np.asarray(mixture.log_density(points, sigma), float)).sum() * (axis[1] - axis[0]) ** 2
+    assert mass == pytest.approx(1, abs=1e-4)
 
 
 def test_denoise_is_the_posterior_mean():

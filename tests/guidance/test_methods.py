@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import mixtures, numbers
 
 import toydiff
 from toydiff import METHODS, InputError, Ratio, guide
@@ -34,17 +37,54 @@ def test_weight_one_is_the_main_model_and_zero_the_guide(models):
         np.testing.assert_allclose(scores(at_zero), scores(guide_model), rtol=1e-4, atol=1e-4)
 
 
+def guides_of(row, main, other):
+    """`other` for each role of a row, also as the classifier that says how much likelier the main model is than it."""
+    return [Ratio(main, other) if role.classifies else other for role in row.guides]
+
+
+PLACES = st.tuples(numbers(-2, 2, 8, 2), numbers(0.0625, 2, 8))
+"""Points and noise levels."""
+
+
+def assert_same(guided, expected, models, place, weight=1.0):
+    """Up to the rounding in float32 of the scores that are added, which the weight multiplies."""
+    largest = max(np.abs(np.asarray(model.score(*place))).max() for model in models)
+    tolerance = 1e-5 * (1 + weight) * (1 + largest)
+    np.testing.assert_allclose(guided.score(*place), expected.score(*place), rtol=0, atol=tolerance)
+
+
+OF_MIXTURES = [name for name, row in METHODS.items() if row.is_guided and name != "self-guidance"]
+"""Methods that take any models: self-guidance takes a network to pieces."""
+BY_SUM_ALONE = [name for name in OF_MIXTURES if METHODS[name].guides and METHODS[name].rule.parts is not with_flat]
+"""Those of them that steer away from their guides alone."""
+
+
+@pytest.mark.parametrize("method", OF_MIXTURES)
+@given(mixtures(), mixtures(), PLACES)
+def test_weight_one_is_the_main_model_wherever(method, main, other, place):
+    guided = guide(method, main, *guides_of(METHODS[method], main, other), weight=1.0)
+    assert_same(guided, main, (main, other), place)
+
+
+@pytest.mark.parametrize("method", BY_SUM_ALONE)
+@given(mixtures(), mixtures(), PLACES)
+def test_weight_zero_is_the_guide_wherever(method, main, other, place):
+    guided = guide(method, main, *guides_of(METHODS[method], main, other), weight=0.0)
+    assert_same(guided, other, (main, other), place)
+
+
+@pytest.mark.parametrize("method", BY_SUM_ALONE)
+@given(mixtures(), PLACES, numbers(0, 16))
+def test_equal_models_cancel_wherever_at_any_weight(method, main, place, weight):
+    guided = guide(method, main, *guides_of(METHODS[method], main, main), weight=weight)
+    assert_same(guided, main, (main,), place, float(weight))
+
+
 def test_guided_denoiser_is_the_formula(models):
     main, other, _ = models
     w = 3.5
     expected = w * main.denoise(X, SIGMA) + (1 - w) * other.denoise(X, SIGMA)
     np.testing.assert_allclose(guide("cfg", main, other, weight=w).denoise(X, SIGMA), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_equal_models_cancel_at_any_weight(tree):
-    for w in (0.0, 2.0, 50.0):
-        guided = guide("autoguidance", tree, tree, weight=w)
-        np.testing.assert_allclose(scores(guided), scores(tree), rtol=1e-4, atol=1e-4)
 
 
 def test_truncation_scales_the_score_and_unguided_does_nothing(models):

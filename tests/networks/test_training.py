@@ -1,3 +1,4 @@
+import json
 import signal
 from dataclasses import replace
 from functools import partial
@@ -6,12 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import drawings, seeds
 
 import toydiff
 from toydiff import InputError, Recipe, train
+from toydiff.distributions import catalogue
 from toydiff.networks import adam, objective, training
 from toydiff.networks.averages import power_decay, power_gamma
 from toydiff.networks.energy import Architecture, energy, init_params
+from toydiff.networks.recipe import LOSSES
 
 SMALL = Recipe(widths=(8,), batch=256)
 
@@ -352,6 +358,33 @@ def test_recipe_goes_to_json_and_back():
 
 def test_architectures_of_a_labelled_recipe_take_labels():
     assert replace(SMALL, classes="AB", labelled=True).architectures == (Architecture(8, 4, 2),)
+
+
+LENGTHS = st.floats(1e-3, 0.25)
+RECIPES = st.builds(
+    Recipe,
+    distribution=st.just("fractal_tree") | drawings,
+    widths=st.lists(st.integers(1, 4096), min_size=1, max_size=3, unique=True).map(tuple),
+    members=st.integers(1, 4096),
+    depth=st.integers(1, 64),
+    label_dropout=st.floats(0, 1),
+    loss=st.sampled_from(LOSSES),
+    seed=seeds,
+    batch=st.integers(1, 1_000_000),
+    learning_rate=st.floats(0, 1, exclude_min=True),
+    decay_start=st.integers(1, 1_000_000),
+    negative_gain=st.booleans(),
+    ema=LENGTHS,
+    averages=st.lists(LENGTHS, max_size=3, unique=True).map(tuple),
+)
+
+
+@given(RECIPES, st.booleans())
+def test_any_recipe_is_equal_to_itself_from_json(recipe, labelled):
+    if labelled:
+        recipe = replace(recipe, classes=catalogue.all_classes(recipe.distribution), labelled=True)
+    again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())))
+    assert (again, hash(again)) == (recipe, hash(recipe))
 
 
 def test_a_recipe_of_numpy_numbers_is_the_same_recipe(few_draws, tmp_path):

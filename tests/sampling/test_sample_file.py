@@ -2,33 +2,46 @@
 
 import json
 import signal
+from dataclasses import dataclass
 from functools import partial
 
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import mixtures, seeds
 
 import toydiff
 from toydiff import InputError, cli, sample_chunks
 from toydiff.base import random
+from toydiff.base.score_model import ScoreModel
 from toydiff.sampling import sample_file, sampler
 
 THREE = ("sample", "--distribution", "three_gaussians", "--main", "exact/A", "--solver", "euler", "--steps", "2")
 
 
-@pytest.mark.parametrize("key", [jax.random.key(5), jax.random.PRNGKey(3)], ids=["key", "words"])
-def test_draws_from_any_place_are_those_of_jax(key):
-    def same(ours, whole):
-        np.testing.assert_array_equal(ours, whole[313:907])
+@pytest.mark.parametrize("make_key", [jax.random.key, jax.random.PRNGKey], ids=["key", "words"])
+@given(seeds, st.integers(0, 406))
+def test_draws_from_any_place_are_those_of_jax(make_key, seed, first):
+    key = make_key(seed)
+    whole = {
+        random.uniforms: jax.random.uniform(key, (1000,)),
+        random.normals: jax.random.normal(key, (1000,)),
+        random.normal_points: jax.random.normal(key, (1000, 2)),
+        random.keys: jax.random.key_data(jax.random.split(key, 1000)),
+    }
+    for draw, numbers in whole.items():
+        np.testing.assert_array_equal(draw(key, first, 594), np.asarray(numbers)[first : first + 594])
 
-    same(random.uniforms(key, 313, 594), jax.random.uniform(key, (1000,)))
-    same(random.normal_points(key, 313, 594), jax.random.normal(key, (1000, 2)))
-    same(random.keys(key, 313, 594), jax.random.key_data(jax.random.split(key, 1000)))
+
+@given(mixtures(), seeds, st.integers(0, 50))
+def test_exact_draws_are_one_sequence(mixture, seed, first):
+    part = mixture.sample(seed, 50, 0.1, first=first)
+    np.testing.assert_array_equal(part, np.asarray(mixture.sample(seed, 100, 0.1))[first : first + 50])
 
 
-def test_exact_draws_are_one_sequence(tiny_mixture):
-    parts = [tiny_mixture.sample(3, n, 0.1, first=first) for first, n in ((0, 50), (50, 50))]
-    np.testing.assert_array_equal(np.concatenate(parts), tiny_mixture.sample(3, 100, 0.1))
+def test_a_negative_place_is_refused(tiny_mixture):
     with pytest.raises(InputError, match="first is -1"):
         tiny_mixture.sample(3, 100, first=-1)
 
@@ -44,6 +57,29 @@ def test_chunks_are_the_samples_bit_for_bit(tiny_denoiser, solver, start):
         chunks = list(sample_chunks(tiny_denoiser, 4, 532, chunk=chunk, **options))
         assert [len(x) for x in chunks] == sizes
         np.testing.assert_array_equal(np.concatenate(chunks), whole)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class SmallBlocks(ScoreModel):
+    """A Gaussian whose points are evaluated 16 at a time, so that few points are many blocks."""
+
+    block = 16
+
+    def score_at(self, x, sigma):
+        return -x / (0.25 + sigma**2)
+
+    def truth(self):
+        return toydiff.GaussianMixture([1.0], [[0.0, 0.0]], [0.25 * np.eye(2)])
+
+
+@given(seeds, st.sampled_from([1, 40]), st.integers(1, 64))
+def test_chunks_of_any_size_are_the_samples(seed, n, chunk):
+    options = {"solver": "euler", "steps": 2}
+    whole = toydiff.sample(SmallBlocks(), seed, n, path=False, **options).samples
+    chunks = list(sample_chunks(SmallBlocks(), seed, n, chunk=chunk, **options))
+    assert max(map(len, chunks)) <= max(chunk, 16)
+    np.testing.assert_array_equal(np.concatenate(chunks), whole)
 
 
 def test_chunks_are_of_equal_size_and_compiled_once(tiny_mixture, compilations):

@@ -4,12 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from strategies import numbers
 
 import toydiff
 from toydiff import GaussianMixture, InputError, sample
 from toydiff.base import devices
 from toydiff.base.score_model import ScoreModel
 from toydiff.sampling.schedules import adams_schedule, noise_schedule, normal_schedule
+from toydiff.sampling.solvers import SOLVERS
 
 VARIANCE = np.array([0.04, 0.25])
 
@@ -41,7 +44,29 @@ def test_trajectory_keeps_every_step_and_follows_the_solution(gaussian):
     np.testing.assert_array_equal(trajectory.samples, trajectory.x[-1])
 
 
-@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2), ("adams2", 2), ("adams3", 3), ("adams34", 3)])
+ORDERS = {"heun": 2, "euler": 1, "adams2": 2, "adams3": 3, "adams34": 3}
+FACTORS = {1: 4, 2: 20, 3: 200}
+"""An error that falls with the order is below this over steps^order, of any Gaussian of at least 0.125."""
+
+
+def test_the_solvers_of_the_ode_are_all_tried():
+    assert list(ORDERS) == [name for name, row in SOLVERS.items() if not (row.stochastic or row.population)]
+
+
+@pytest.mark.parametrize("solver", ORDERS)
+@given(numbers(-1, 1, 2), numbers(0.125, 1, 2), numbers(-8, 8, 4, 2))
+def test_solvers_send_any_gaussian_where_the_formula_says(solver, mean, deviation, start):
+    """x(0) = mean + (x - mean) c / sqrt(c^2 + sigma_max^2) on each axis, the nearer the more steps there are."""
+    model = GaussianMixture([1.0], [mean], [np.diag(deviation**2)])
+    way = (start - mean) * deviation / np.sqrt(deviation**2 + 5**2)
+    last = 0.002**2 / (2 * deviation**2)  # of the step to 0, whatever the solver
+    for steps in (16, 64):
+        found = sample(model, 0, 4, steps=steps, solver=solver, start=start, path=False).samples
+        error = np.abs(np.asarray(found, float) - mean - way)
+        assert (error <= np.abs(way) * (FACTORS[ORDERS[solver]] / steps ** ORDERS[solver] + last) + 1e-4).all()
+
+
+@pytest.mark.parametrize(("solver", "order"), list(ORDERS.items()))
 def test_solvers_converge_at_their_order(gaussian, solver, order):
     """Error at the last level before 0 in float64: halving the step twice divides it by 4^order."""
     with jax.enable_x64(True):
