@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import refused, run
 from safetensors.numpy import save_file
 
 import toydiff
@@ -19,25 +20,6 @@ from toydiff.networks import training
 
 pytestmark = pytest.mark.usefixtures("few_draws")
 THREE = ("--distribution", "three_gaussians", "--main", "exact/A")
-
-
-def run(*arguments):
-    """Exit status of the command in this process."""
-    try:
-        return cli.main([str(a) for a in arguments])
-    except SystemExit as stop:
-        return stop.code
-
-
-def refused(capsys, *arguments):
-    """The one line on stderr of a command that must end with status 2."""
-    assert run(*arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" not in err
-    assert err.count("\n") == 1, err
-    assert err.startswith("toydiff")
-    return err
 
 
 TRAIN = ("train", "--width", "4", "--batch", "64", "--quiet")

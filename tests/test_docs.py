@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from commands import parser_of
+from helpers import ROOT
 
 import toydiff
 from toydiff.cli import COMMANDS
 from toydiff.measuring.grid import parse_grid
 
-ROOT = Path(__file__).parents[1]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
     for pattern in ("*.md", "docs/**/*.md", "figures/*.md", "benchmarks/*.md")

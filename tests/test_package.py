@@ -3,13 +3,11 @@ import importlib
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 import toydiff
-
-ROOT = Path(__file__).parents[1]
 
 
 def python(code):

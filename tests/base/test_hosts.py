@@ -8,12 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import jax
 import pytest
+from helpers import ROOT, refused
 
-from toydiff import InputError, cli, load_sweep, run_sweep
+from toydiff import InputError, load_sweep, run_sweep
 from toydiff.base import hosts
 from toydiff.cli_options import add_sweep_options, make_parser
 from toydiff.measuring import sweep
@@ -263,14 +263,12 @@ def test_a_process_that_cannot_begin_does_not_let_the_others_wait(tmp_path, star
 )
 def test_processes_that_cannot_be_are_refused(tmp_path, capsys, words, message):
     out = tmp_path / "sweep.csv"
-    assert cli.main(["sweep", "method=unguided", "--out", str(out), *words]) == 2
-    assert message in (line := capsys.readouterr().err)
-    assert line.count("\n") == 1
+    assert message in refused(capsys, "sweep", "method=unguided", "--out", out, *words)
     assert not out.exists()
 
 
 def test_the_commands_of_the_page_are_sweeps():
-    page = (Path(__file__).parents[2] / "docs" / "devices.md").read_text().replace("\\\n", " ")
+    page = (ROOT / "docs" / "devices.md").read_text().replace("\\\n", " ")
     commands = re.findall(r"\btoydiff (sweep .*--coordinator [^\n\"]*)", page)
     assert len(commands) == 4
     for command in commands:

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from helpers import mass_on_a_grid
 from hypothesis import given
 from strategies import drawings
 
@@ -24,17 +25,11 @@ def drawing():
     return Drawing(STROKES)
 
 
-def mass_on_a_grid(mixture, half_width=3.0, n=601):
-    axis, step = np.linspace(-half_width, half_width, n, retstep=True)
-    points = np.stack(np.meshgrid(axis, axis), -1)
-    return float(np.exp(np.asarray(mixture.log_density(points, 0.0), float)).sum() * step**2)
-
-
 @pytest.mark.parametrize("classes", ["A", "B", "AB"])
 def test_the_density_integrates_to_one(drawing, classes):
     mixture = drawing.mixture(classes)
     assert float(mixture.weights.sum()) == pytest.approx(1, abs=1e-6)
-    assert mass_on_a_grid(mixture) == pytest.approx(1, abs=1e-4)
+    assert mass_on_a_grid(mixture.log_density) == pytest.approx(1, abs=1e-4)
 
 
 def test_all_classes_together_have_mean_0_and_standard_deviation_one_half(drawing):

@@ -1,16 +1,14 @@
-import json
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import mass_on_a_grid, read_golden
 from hypothesis import given
 from strategies import mixtures, numbers
 
 from toydiff import GaussianMixture, InputError, fractal_tree
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "fractal_tree.json").read_text())
+GOLDEN = read_golden("fractal_tree")
 FAR = np.array([[10.0, 10.0], [-12.0, 3.0], [0.0, -11.0], [20.0, -20.0]])
 
 
@@ -112,11 +110,8 @@ def test_score_is_the_gradient_of_the_log_density(tiny_mixture):
 
 
 def test_log_density_is_normalised(tiny_mixture):
-    axis = np.linspace(-3, 3, 601)
-    points = np.stack(np.meshgrid(axis, axis), -1)
     for sigma in (0.0, 0.3):
-        mass = np.exp(np.asarray(tiny_mixture.log_density(points, sigma), float)).sum() * (axis[1] - axis[0]) ** 2
-        assert mass == pytest.approx(1, abs=1e-4)
+        assert mass_on_a_grid(lambda x, sigma=sigma: tiny_mixture.log_density(x, sigma)) == pytest.approx(1, abs=1e-4)
 
 
 @given(mixtures(), numbers(-3, 3, 16, 2), numbers(0, 2, 16))
@@ -135,9 +130,7 @@ def test_any_mixture_has_the_density_and_score_of_float64(mixture, x, sigma):
 
 @given(mixtures(), numbers(0, 0.5))
 def test_any_mixture_has_mass_one_at_any_noise_level(mixture, sigma):
-    axis = np.linspace(-6, 6, 128)  # of a step that is less than the least standard deviation, where sums are exact
-    points = np.stack(np.meshgrid(axis, axis), -1)
-    mass = np.exp(np.asarray(mixture.log_density(points, sigma), float)).sum() * (axis[1] - axis[0]) ** 2
+    mass = mass_on_a_grid(lambda x: mixture.log_density(x, sigma), 6, 128)  # steps below the least deviation
     assert mass == pytest.approx(1, abs=1e-4)
 
 

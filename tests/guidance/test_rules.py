@@ -1,19 +1,17 @@
 """Rules that are no weighted sums, as a user would write them: projected, remembering, and changing the step."""
 
-import json
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import read_golden
 
 import toydiff
 from toydiff import METHODS, GaussianMixture, InputError, guide, sample
 from toydiff.base.score_model import DensityModel
 from toydiff.guidance import Knob, Method, Prediction, Unconditional, bent, linear, weight_knob
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "guidance.json").read_text())
+GOLDEN = read_golden("guidance")
 PATHS = GOLDEN["paths"]
 
 

@@ -4,6 +4,7 @@ from functools import cache
 import matplotlib as mpl
 import numpy as np
 import pytest
+from helpers import ROOT
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -271,11 +272,9 @@ def test_bad_names_and_folders_are_refused_before_anything_is_drawn(tmp_path):
 
 
 def test_committed_pictures_are_small():
-    from pathlib import Path
-
-    pictures = list((Path(__file__).parents[2] / "figures").glob("*.png"))
+    pictures = list((ROOT / "figures").glob("*.png"))
     assert {path.stem for path in pictures} >= set(FIGURES)
-    films = list((Path(__file__).parents[2] / "figures").glob("*.gif"))
+    films = list((ROOT / "figures").glob("*.gif"))
     assert films
     assert max(path.stat().st_size for path in pictures + films) < 1e6
 

@@ -2,9 +2,9 @@
 
 import math
 import re
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from matplotlib.figure import Figure
 
 import toydiff
@@ -15,7 +15,6 @@ from toydiff.measuring.sweep import run_sweep
 from toydiff.results import ablations, degradations, frontier, report
 from toydiff.results.claims import Claim, Section, clearly_less, mean_of, measure, numbers_table, shown
 
-ROOT = Path(__file__).parents[2]
 CELL = re.compile(r"(-?[0-9.]+) ± ([0-9.]+)")
 
 

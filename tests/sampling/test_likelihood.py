@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import mass_on_a_grid
 
 import toydiff
 from toydiff import InputError, divergences, guide, log_likelihood, sample_with_log_density
@@ -83,11 +84,7 @@ def test_way_up_and_way_down_agree_and_so_do_half_steps():
 def test_it_integrates_to_1(tiny_mixture):
     """With a guided density that has no closed form."""
     model = guide("autoguidance", tiny_mixture, guide("truncation", tiny_mixture, weight=0.8), weight=2.0)
-    side = np.linspace(-1.5, 1.5, 61)
-    grid = np.stack(np.meshgrid(side, side), -1)
-    q = np.exp(np.asarray(log_likelihood(model, grid, sigma=0.05), float))
-    assert q.shape == (61, 61)
-    assert q.sum() * (side[1] - side[0]) ** 2 == pytest.approx(1, abs=0.01)
+    assert mass_on_a_grid(lambda x: log_likelihood(model, x, sigma=0.05), 1.5, 61) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.slow

@@ -1,0 +1,45 @@
+"""What the tests of several folders share and what is no fixture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from toydiff import cli
+
+ROOT = Path(__file__).parents[1]
+"""Of the repository."""
+
+
+def read_golden(name):
+    """Numbers of an independent implementation."""
+    return json.loads((ROOT / "tests" / "golden" / f"{name}.json").read_text())
+
+
+def mass_on_a_grid(log_density, half_width=3.0, n=601):
+    """The integral of a density, whose logarithm is a function of points [n, n, 2], over a square around the origin.
+
+    A sum: it is exact where the density falls to nothing at the edge and its features are wider than a step.
+    """
+    axis, step = np.linspace(-half_width, half_width, n, retstep=True)
+    points = np.stack(np.meshgrid(axis, axis), -1)
+    return float(np.exp(np.asarray(log_density(points), float)).sum() * step**2)
+
+
+def run(*words):
+    """Exit status of a command in this process."""
+    try:
+        return cli.main([str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code
+
+
+def refused(capsys, *words):
+    """The one line on stderr of a command that must end with status 2."""
+    assert run(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.count("\n") == 1, err
+    assert err.startswith("toydiff")
+    return err
