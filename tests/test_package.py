@@ -112,6 +112,16 @@ def test_files_stay_readable():
         assert len(path.read_text().splitlines()) <= 400, path
 
 
+def test_the_hooks_before_a_commit_are_the_commands_of_make_lint():
+    makefile, hooks = (ROOT / "Makefile").read_text(), (ROOT / ".pre-commit-config.yaml").read_text()
+    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[1]
+    commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()]
+    assert re.findall(r"^ +entry: (.*)$", hooks, re.MULTILINE) == commands
+    for said in ("- id:", "language: system", "pass_filenames: false"):
+        assert hooks.count(said) == len(commands)
+    assert re.findall(r"repo: (.*)$", hooks, re.MULTILINE) == ["local"]
+
+
 def test_the_version_is_one():
     assert f"[{toydiff.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
     assert f"version: {toydiff.__version__}" in (ROOT / "CITATION.cff").read_text()
