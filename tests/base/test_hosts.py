@@ -42,8 +42,8 @@ def note(chunk, n):
         file.writelines(f"{setting.seed}\\n" for setting in chunk)
     return dict.fromkeys(chunk)
 
-sweep._sample_together = note
-sweep._measure = lambda setting, x, metrics: {"mean_log_density": setting.seed, "mean_log_density_error": 0.5}
+sweep.sample_together = note
+sweep.measure_setting = lambda setting, x, metrics: {"mean_log_density": setting.seed, "mean_log_density_error": 0.5}
 sweep.SECONDS_BETWEEN_SAVES = 0
 sweep.threads = lambda: 1
 """
@@ -99,10 +99,10 @@ def wait_for_rows(out, processes=2):
 def measure_the_rest(out, monkeypatch):
     """The same sweep in this process alone; the seeds that it measured."""
     measured = []
-    monkeypatch.setattr(sweep, "_sample_together", lambda chunk, n: dict.fromkeys(chunk))
+    monkeypatch.setattr(sweep, "sample_together", lambda chunk, n: dict.fromkeys(chunk))
     score = {METRIC: 0.0, f"{METRIC}_error": 0.5}
     monkeypatch.setattr(
-        sweep, "_measure", lambda setting, *_: measured.append(setting.seed) or score | {METRIC: setting.seed}
+        sweep, "measure_setting", lambda setting, *_: measured.append(setting.seed) or score | {METRIC: setting.seed}
     )
     run_sweep(SEEDS, n=4, metrics=[METRIC], out=out)
     return measured
@@ -118,8 +118,8 @@ def check_whole(out):
 @pytest.mark.parametrize("moments", [True, pytest.param(False, marks=pytest.mark.slow, id="metric")])
 def test_two_processes_give_the_table_of_one(tmp_path, start, monkeypatch, moments):
     if moments:
-        monkeypatch.setattr(sweep, "_measure", eval(MOMENTS))
-    prelude = f"from toydiff.measuring import sweep; sweep._measure = {MOMENTS}" if moments else FEW_DRAWS
+        monkeypatch.setattr(sweep, "measure_setting", eval(MOMENTS))
+    prelude = f"from toydiff.measuring import sweep; sweep.measure_setting = {MOMENTS}" if moments else FEW_DRAWS
     words = ["method=unguided", "main_width=8", "main_steps=512", "solver=euler", "steps=4", "seed=0:2:1"]
     out = tmp_path / "sweep.csv"
     grid = {"method": ["unguided"], "main_width": [8], "main_steps": [512], "solver": ["euler"], "steps": [4]}

@@ -7,7 +7,7 @@ from PIL import Image
 
 import toydiff
 from toydiff import cli
-from toydiff.explorer.animation import _side_by_side
+from toydiff.explorer.animation import side_by_side
 from toydiff.explorer.state import ModelChoice, State
 
 TINY = ["--pixels", "80", "-n", "60", "--fps", "4", "--seconds", "1", "--quiet"]
@@ -19,7 +19,7 @@ def run(capsys, *arguments):
     return status, printed.out, printed.err
 
 
-def test_the_command_writes_a_film_of_the_methods_side_by_side(tmp_path, capsys):
+def test_the_command_writes_a_film_of_the_methodsside_by_side(tmp_path, capsys):
     path = tmp_path / "new" / "film.gif"
     assert run(capsys, path, "--methods", "unguided,autoguidance", *TINY) == (0, f"wrote {path}\n", "")
     with Image.open(path) as image:
@@ -49,12 +49,12 @@ def test_python_writes_the_same_film(tmp_path, capsys):
 
 def test_each_method_has_its_weight_and_guide_and_all_the_same_noise():
     start = State(seed=7, points=99)
-    cfg, sharpened = _side_by_side(start, ["cfg", "sharpened"], None)
+    cfg, sharpened = side_by_side(start, ["cfg", "sharpened"], None)
     assert (cfg.weight, sharpened.weight) == (4.0, 3.0)
     assert (cfg.guide, sharpened.guide) == (ModelChoice(32, 512), ModelChoice(64, 1024))
     assert {(state.seed, state.points) for state in (cfg, sharpened)} == {(7, 99)}
-    assert [s.weight for s in _side_by_side(start, ["cfg", "mix"], [2.0])] == [2.0, 2.0]
-    assert [s.weight for s in _side_by_side(start, ["cfg", "mix"], [2.0, 3.0])] == [2.0, 3.0]
+    assert [s.weight for s in side_by_side(start, ["cfg", "mix"], [2.0])] == [2.0, 2.0]
+    assert [s.weight for s in side_by_side(start, ["cfg", "mix"], [2.0, 3.0])] == [2.0, 3.0]
 
 
 @pytest.mark.parametrize(

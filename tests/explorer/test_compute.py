@@ -13,6 +13,7 @@ from toydiff.explorer.compute import QUICK, Quality
 from toydiff.explorer.drawing import Renderer
 from toydiff.explorer.state import LAYERS, PRESETS, SIGMAS, ModelChoice, State, pan, reset_view, with_classes, zoom
 from toydiff.guidance.guided import WeightCurve
+from toydiff.networks.library import Library
 from toydiff.results.plotting import FULL_VIEW, View
 from toydiff.sampling.schedules import KNOTS
 
@@ -175,14 +176,12 @@ def test_with_classes_takes_exact_models_where_there_are_no_networks():
     assert with_classes(other, "fractal_tree", "A").main == ModelChoice()
 
 
-def test_dragging_the_weight_does_not_compile_again():
-    from toydiff.sampling import sampler
-
+def test_dragging_the_weight_does_not_compile_again(compilations):
     compute.trajectory(State(weight=1.5), SMALL)
-    compiled = sampler._solve._cache_size()
-    for weight, lo in ((1.7, 0.0), (2.9, 0.1), (3.0, 0.02)):
-        compute.trajectory(State(weight=weight, interval=(lo, 5.0)), SMALL)
-    assert sampler._solve._cache_size() == compiled
+    with compilations() as count:
+        for weight, lo in ((1.7, 0.0), (2.9, 0.1), (3.0, 0.02)):
+            compute.trajectory(State(weight=weight, interval=(lo, 5.0)), SMALL)
+    assert count() == 0
 
 
 def test_the_scrubber_finds_its_noise_level_in_the_coarse_solver():
@@ -266,15 +265,14 @@ def test_copied_code_runs_as_pasted_and_makes_the_picture(tmp_path, monkeypatch,
     )
 
 
-def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten(nothing_ahead):
+def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten(nothing_ahead, monkeypatch):
     """The race of a state with the end of the wait, at every attempt."""
     import threading
 
     from toydiff.explorer.scene import Scene
     from toydiff.explorer.worker import Worker
 
-    drawn, last = [], threading.Event()
-    worker = Worker(lambda panel, state, content, full: worker.acknowledge(), lambda scene: iter(()), drawn.append)
+    drawn, failed, last = [], [], threading.Event()
     first, second = State(points=50, layers=("outlines",)), State(points=50, layers=())
 
     class Arrived(threading.Event):
@@ -287,38 +285,45 @@ def test_a_state_that_arrives_as_the_rest_begins_is_not_forgotten(nothing_ahead)
                 worker.submit(Scene((second,)))
             return happened
 
-    rendered = []
-    worker._renderers.append(Renderer())
-    render = worker._renderers[0].render
-    worker._renderers[0].render = lambda state, quality: rendered.append(state) or render(state, quality)
-    worker._arrived.set()  # leave the wait on the old event
-    worker._arrived = Arrived()
+    def on_picture(panel, state, content, full):
+        drawn.append(state)
+        worker.acknowledge()
+
+    monkeypatch.setattr("toydiff.explorer.worker.threading.Event", Arrived)
+    worker = Worker(on_picture, lambda scene: iter(()), failed.append)
+    monkeypatch.undo()
     worker.submit(Scene((first,)))
     assert last.wait(60)
     for _ in range(200):
-        if second in rendered:
+        if second in drawn:
             break
         threading.Event().wait(0.05)
     worker.close()
-    assert second in rendered
-    assert not drawn
+    assert second in drawn
+    assert not failed
 
 
 @pytest.mark.slow
-def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch):
-    from toydiff.sampling import sampler
+def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch, compilations):
+    class TwoWidths(Library):
+        def available(self, distribution, family):
+            return [8, 16], [128, 256, 512]
 
-    monkeypatch.setattr(compute, "available", lambda distribution, family: ([8, 16], [512]))
+    library = TwoWidths()
     monkeypatch.setattr(compute, "METHODS", {"autoguidance": METHODS["autoguidance"]})
-    monkeypatch.setattr(compute, "_compiled_ahead", set())
+    compute.compiled_ahead.clear()
     state = State(points=300, main=ModelChoice(8, 512), guide=ModelChoice(16, 512))
     # 3 pairs of widths quickly and in full, and three solvers for stronger weights.
-    assert len(list(compute.compile_ahead(state))) == 9
-    assert not list(compute.compile_ahead(replace(state, weight=2.0, seed=5)))
-    compiled = sampler._solve._cache_size()
-    for main, guide in ((8, 8), (16, 16), (8, 16)):
-        compute.trajectory(replace(state, main=ModelChoice(main, 128), guide=ModelChoice(guide, 256)), QUICK)
-    assert sampler._solve._cache_size() == compiled
+    assert len(list(compute.compile_ahead(state, library))) >= 9
+    assert len(compute.compiled_ahead) == 9
+    compiled = len(compute.compiled_ahead)
+    list(compute.compile_ahead(replace(state, weight=2.0, seed=5), library))
+    assert len(compute.compiled_ahead) == compiled
+    with compilations() as count:
+        for main, guide in ((8, 8), (16, 16), (8, 16)):
+            moved = replace(state, main=ModelChoice(main, 128), guide=ModelChoice(guide, 256))
+            compute.trajectory(moved, QUICK, library)
+    assert count("_solve") == 0
 
 
 def test_the_noise_level_and_the_view_move_at_full_quality_once_it_is_at_hand(monkeypatch):

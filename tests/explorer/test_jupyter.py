@@ -154,7 +154,7 @@ def test_an_error_is_shown_and_the_explorer_goes_on(explorer, monkeypatch):
 
 
 def test_a_message_that_makes_no_sense_is_shown(explorer):
-    explorer._on_pointer(0, None, {"zoom": "far"}, None)
+    explorer.picture._handle_custom_msg({"zoom": "far"}, [])
     assert "toydiff-error" in explorer.message.value
 
 
@@ -214,7 +214,11 @@ def test_a_weight_that_cannot_be_is_refused_and_the_curve_stays(listener, wish, 
 
 def test_what_a_method_does_not_use_is_switched_off(listener):
     def disabled():
-        return {name for name, (widget, _) in listener.controls._rows.items() if getattr(widget, "disabled", False)}
+        return {
+            name
+            for name, part in listener.controls.parts().items()
+            if name != "weight-curve" and getattr(part, "disabled", False)
+        }
 
     guide = {"guide-family", "guide-width", "guide-steps", "guide-exact"}
     assert disabled() == set()
@@ -265,5 +269,5 @@ def test_a_download_goes_when_the_picture_changes(explorer):
 def test_a_question_is_answered(explorer, monkeypatch):
     sent = []
     monkeypatch.setattr(explorer.picture, "send", sent.append)
-    explorer._on_pointer(0, None, {"ask": 5}, None)
+    explorer.picture._handle_custom_msg({"ask": 5}, [])
     assert sent == [{"answer": 5}]

@@ -98,7 +98,7 @@ def test_a_drawing_is_explored(explorer, strokes, classes):
     state = explorer.state
     assert isinstance(state.distribution, Drawing)
     assert state.main.exact
-    wait_until(lambda: explorer.worker._drawn.get(0) == (state, True))
+    wait_until(lambda: explorer.worker.has_drawn(0, state))
     assert State.from_json(state.to_json()) == state
 
 
@@ -151,11 +151,11 @@ def test_a_plan_that_cannot_be_is_refused(explorer, values, words):
 def test_trained_networks_stand_in_the_menus_and_nothing_is_started_twice(explorer):
     ask(explorer, widths="4, 8", steps="100000")
     wait_until(lambda: explorer.train.bar.value > 0)
-    explorer.attempt(explorer.train._start)  # its button is off meanwhile
+    explorer.attempt(explorer.train.begin)  # its button is off meanwhile
     assert "a training is running: stop it first" in explorer.message.value
     press(explorer.train, "Stop")
     end(explorer)
-    family = explorer.train._followed
+    family = explorer.train.followed
     assert explorer.train.status.value == f"stopped; {family} stands in the menus"
     assert family in explorer.controls["main-family"].options
     assert explorer.state.main.family == explorer.state.guide.family == family
@@ -166,12 +166,12 @@ def test_trained_networks_stand_in_the_menus_and_nothing_is_started_twice(explor
 
 def test_what_a_person_has_chosen_meanwhile_stays(explorer):
     ask(explorer, widths="4, 8", steps="4000")
-    wait_until(lambda: explorer.state.main.family == explorer.train._followed)
+    wait_until(lambda: explorer.state.main.family == explorer.train.followed)
     explorer.controls.set("main-exact", True)
     press(explorer.train, "Stop")
     end(explorer)
     assert explorer.state.main.exact
-    assert explorer.state.guide.family == explorer.train._followed
+    assert explorer.state.guide.family == explorer.train.followed
 
 
 def test_a_training_that_fails_says_so_and_the_next_one_runs(explorer, monkeypatch):
@@ -196,7 +196,7 @@ def test_networks_are_loaded_from_files(explorer, tmp_path):
     files = [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())]
     upload(explorer.train.upload, *files)
     family = explorer.state.main.family
-    assert (explorer.state.main.width, explorer.state.main.steps, family) == (8, 16, explorer.train._followed)
+    assert (explorer.state.main.width, explorer.state.main.steps, family) == (8, 16, explorer.train.followed)
     assert f"{family} stands in the menus: A/4/16, A/4/8, A/8/16, A/8/8" in explorer.message.value
     press(explorer.train, "Save main")
     assert 'download="A-8-16.safetensors"' in explorer.download.value
@@ -250,12 +250,12 @@ def test_files_that_are_loaded_while_something_trains_stay_by_themselves(explore
     save_model(tmp_path / "other.safetensors", training)
     ask(explorer, steps="100000")
     wait_until(lambda: explorer.train.bar.value > 0)
-    trained = explorer.train._trained
+    trained = explorer.train.trained
     upload(explorer.train.upload, ("other.safetensors", (tmp_path / "other.safetensors").read_bytes()))
     assert explorer.state.distribution == "three_gaussians"
     press(explorer.train, "Stop")
     end(explorer)
-    loaded = explorer.train._followed
+    loaded = explorer.train.followed
     assert explorer.state.main.family == loaded
     assert [str(name) for name in explorer.library.networks("three_gaussians", loaded)] == ["A/4/8"]
     assert {name.width for name in explorer.library.networks("fractal_tree", trained)} == {4, 8}
@@ -283,7 +283,7 @@ def test_a_panel_that_cannot_be_drawn_does_not_keep_the_others_back(explorer):
     mine = ModelChoice(4, 8, family=family)
     states = (State(points=100, main=mine, guide=mine, probe=(0.0, 0.0)), State(method="cfg", main=mine, guide=mine))
     explorer.show(compare(*states))
-    wait_until(lambda: explorer.worker._drawn.get(0) == (explorer.scene.panels[0], True))
+    wait_until(lambda: explorer.worker.has_drawn(0, explorer.scene.panels[0]))
     assert f"{family} has no network AB/4/8" in explorer.message.value
 
 

@@ -123,7 +123,7 @@ def test_words_become_lists_and_ranges_with_their_ends():
     ],
 )
 def test_grids_that_cannot_be_are_refused_before_any_work(capsys, tmp_path, monkeypatch, words, message):
-    monkeypatch.setattr(sweep, "_sample_together", None)
+    monkeypatch.setattr(sweep, "sample_together", None)
     monkeypatch.chdir(tmp_path)
     stroke = toydiff.Stroke("A", 0.1, ((0, 0), (1, 1)))
     toydiff.save_drawing("cloud.json", toydiff.Drawing((stroke,)))
@@ -166,17 +166,18 @@ def test_a_cell_is_what_sample_and_evaluate_give():
 def test_samples_of_settings_that_are_compiled_alike_are_those_of_each():
     settings = settings_of(SMALL | {"method": ["cfg"], "weight": [1.0, 3.0, 4.0], "seed": [0, 5]})
     models = {setting: setting.models().guided for setting in settings[: sweep.threads()]}
-    together = sweep._sample_together(models, 40)
+    together = sweep.sample_together(models, 40)
     for setting, model in models.items():
         alone = toydiff.sample(model, setting.seed, 40, steps=4, path=False).samples
         np.testing.assert_allclose(together[setting], alone, atol=1e-5)
 
 
-def test_settings_of_one_shape_are_compiled_once(monkeypatch):
-    sweep._solve_cells.clear_cache()
+def test_settings_of_one_shape_are_compiled_once(compilations):
+    sweep.solve_cells.clear_cache()
     cells = 2 * sweep.threads()
-    run_sweep(SMALL | {"method": ["cfg"], "weight": list(np.linspace(1, 4, cells))}, n=40, metrics=QUICK)
-    assert sweep._solve_cells._cache_size() == 1
+    with compilations() as count:
+        run_sweep(SMALL | {"method": ["cfg"], "weight": list(np.linspace(1, 4, cells))}, n=40, metrics=QUICK)
+    assert count(sweep.solve_cells) == 1
 
 
 def test_the_table_is_tidy_and_comes_back(tmp_path):
@@ -201,8 +202,13 @@ def test_only_what_is_missing_is_measured(tmp_path, monkeypatch):
     out = tmp_path / "sweep.csv"
     grid = SMALL | {"method": ["cfg"], "weight": [1.0, 2.0]}
     before = run_sweep(grid, n=40, metrics=QUICK, out=out)
-    measured, measure = [], sweep._measure
-    monkeypatch.setattr(sweep, "_measure", lambda setting, *rest: measured.append(setting) or measure(setting, *rest))
+    measured, measure = [], sweep.measure_setting
+
+    def note(setting, *rest):
+        measured.append(setting)
+        return measure(setting, *rest)
+
+    monkeypatch.setattr(sweep, "measure_setting", note)
     after = run_sweep(grid | {"weight": [2.0, 3.0]}, n=40, metrics=QUICK, out=out)
     assert [setting.weight for setting in measured] == [3.0]
     assert [setting.weight for setting in after.rows] == [1.0, 2.0, 3.0]
@@ -272,7 +278,7 @@ def test_bad_options_are_refused(options, message):
 
 def test_samples_that_are_lost_are_named_and_the_others_kept(tmp_path, monkeypatch):
     out = tmp_path / "sweep.csv"
-    together = sweep._sample_together
+    together = sweep.sample_together
 
     def broken(chunk, n):
         samples = together(chunk, n)
@@ -280,7 +286,7 @@ def test_samples_that_are_lost_are_named_and_the_others_kept(tmp_path, monkeypat
 
     grid = SMALL | {"method": ["cfg"], "weight": [1.0, 2.0, 3.0]}
     with monkeypatch.context() as patch:
-        patch.setattr(sweep, "_sample_together", broken)
+        patch.setattr(sweep, "sample_together", broken)
         message = "2 of 3 settings were measured, not method=cfg, weight=2, .*: 40 of 40 samples are NaN"
         with pytest.raises(InputError, match=message):
             run_sweep(grid, n=40, metrics=QUICK, out=out)
@@ -293,8 +299,8 @@ def test_what_cannot_be_written_ends_the_sweep_in_one_line(tmp_path, monkeypatch
         raise InputError(f"cannot write {path}: No space left on device")
 
     monkeypatch.setattr(sweep, "save_sweep", refuse)
-    monkeypatch.setattr(sweep, "_sample_together", lambda chunk, n: dict.fromkeys(chunk))
-    monkeypatch.setattr(sweep, "_measure", lambda *_: {})
+    monkeypatch.setattr(sweep, "sample_together", lambda chunk, n: dict.fromkeys(chunk))
+    monkeypatch.setattr(sweep, "measure_setting", lambda *_: {})
     grid = SMALL | {"method": ["cfg"], "weight": [1.0, 2.0]}
     with pytest.raises(
         InputError, match=r"2 of 2 settings were measured, then the sweep ended: cannot write .*No space"
@@ -315,7 +321,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path, ca
     ]
     command = ["sweep", *words, "-n", "40", "--metrics", ",".join(QUICK), "--out"]
     assert cli.main([*command, str(whole)]) == 0
-    together, calls = sweep._sample_together, []
+    together, calls = sweep.sample_together, []
 
     def interrupt_the_second(chunk, n):
         calls.append(len(chunk))
@@ -324,7 +330,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path, ca
         return together(chunk, n)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep, "_sample_together", interrupt_the_second)
+        patch.setattr(sweep, "sample_together", interrupt_the_second)
         assert cli.main([*command, str(parts)]) == 130
     assert f"stopped; the same command goes on from {parts}" in capsys.readouterr().err
     assert len(load_sweep(parts).rows) == sum(calls) < 7

@@ -67,7 +67,7 @@ def animate(
     start = replace(start, points=points, seed=seed, **given)
     if film == "sweep" and weights is not None:
         raise InputError("the film sweep goes through the weights itself: leave them out, or choose another film")
-    frames = films.frames(_side_by_side(start, methods, weights), film, pixels, n)
+    frames = films.frames(side_by_side(start, methods, weights), film, pixels, n)
     write_film(path, progress_bar(frames, total=n, unit="picture", show=progress), fps=fps)
 
 
@@ -82,7 +82,8 @@ def _check_path(path: PathLike) -> None:
         find_ffmpeg()
 
 
-def _side_by_side(start: State, methods: Sequence[str], weights: Sequence[float] | None) -> list[State]:
+def side_by_side(start: State, methods: Sequence[str], weights: Sequence[float] | None) -> list[State]:
+    """A state for each method, with the weight that is given for it or its own."""
     methods = several("methods", methods)
     count("number of methods", len(methods), 1, MOST_PANELS)
     states = [with_method(start, choice("method", method, METHODS)) for method in methods]

@@ -153,14 +153,15 @@ def compile_ahead(state: State, library: Library = BUNDLE) -> Iterator[None]:
     for other, quality in near:
         families = [None if model.exact else (model.width, model.family) for model in other.models_used]
         kind = (other.distribution, other.classes, other.method, *families, solved(other, quality))
-        if kind not in _compiled_ahead:
+        if kind not in compiled_ahead:
             with suppress(InputError):  # a family need not have the networks of every method
                 _sample(other.setting, quality, library)
-                _compiled_ahead.add(kind)
+                compiled_ahead.add(kind)
             yield
 
 
-_compiled_ahead: set[tuple[Any, ...]] = set()
+compiled_ahead: set[tuple[Any, ...]] = set()
+"""What decides which program samples, of all that were compiled ahead."""
 
 
 def outliers(state: State, quality: Quality, library: Library = BUNDLE) -> np.ndarray:

@@ -60,6 +60,10 @@ class Worker:
         self._resting.clear()
         self._arrived.set()
 
+    def has_drawn(self, panel: int, state: State) -> bool:
+        """Whether a panel shows a state in full."""
+        return self._drawn.get(panel) == (state, True)
+
     @property
     def paused(self) -> bool:
         """Whether only quick pictures are drawn, and nothing is compiled ahead: networks are trained meanwhile."""
@@ -117,7 +121,7 @@ class Worker:
     def _finish(self, scene: Scene) -> Iterator[object]:
         for panel in _active_first(scene):
             state = scene.panels[panel]
-            if self._drawn.get(panel) != (state, True):
+            if not self.has_drawn(panel, state):
                 self._try_to_send(panel, state, Quality.full(state))
                 yield None
         yield from self._on_rest(scene)

@@ -110,9 +110,9 @@ def _measure_all(
             for chunk in _chunks(missing):
                 if stopping():
                     break
-                for setting, x in _sample_together(chunk, table.n).items():
+                for setting, x in sample_together(chunk, table.n).items():
                     try:
-                        table.rows[setting] = _measure(setting, x, table.metrics)
+                        table.rows[setting] = measure_setting(setting, x, table.metrics)
                     except InputError as error:  # the other settings are worth having
                         lost.append(f"not {describe(axis_values(setting))}: {error}")
                     bar.update()
@@ -168,7 +168,7 @@ def _alike(models: Mapping[Setting, Guided]) -> list[dict[Setting, Guided]]:
     return list(groups.values())
 
 
-def _sample_together(chunk: Mapping[Setting, Guided], n: int) -> dict[Setting, np.ndarray]:
+def sample_together(chunk: Mapping[Setting, Guided], n: int) -> dict[Setting, np.ndarray]:
     """The samples [n, 2] of settings that are compiled alike: one map over their stacked models and starts."""
     cells = [
         (model, starting_points(model, setting.seed, n, SIGMA_MAX, None), jax.random.key_data(as_key(setting.seed)))
@@ -176,13 +176,13 @@ def _sample_together(chunk: Mapping[Setting, Guided], n: int) -> dict[Setting, n
     ]
     leaves, structure = jax.tree.flatten(jax.tree.map(lambda *parts: jnp.stack(parts), *cells))
     setting = next(iter(chunk))
-    solve = partial(_solve_cells, structure=structure, solver=setting.solver, steps=setting.steps)
+    solve = partial(solve_cells, structure=structure, solver=setting.solver, steps=setting.steps)
     samples = on_all_cores(lambda _, *leaves: solve(leaves), None, 1, *leaves)
     return dict(zip(chunk, np.asarray(samples), strict=True))
 
 
 @partial(jax.jit, static_argnames=("structure", "solver", "steps"))
-def _solve_cells(leaves: Sequence[jax.Array], *, structure: Any, solver: str, steps: int) -> jax.Array:
+def solve_cells(leaves: Sequence[jax.Array], *, structure: Any, solver: str, steps: int) -> jax.Array:
     """The samples [cells, n, 2] of stacked cells, one after the other on a CPU, where more at once are no faster."""
 
     def solve(cell: tuple[Guided, jax.Array, jax.Array]) -> jax.Array:
@@ -193,7 +193,7 @@ def _solve_cells(leaves: Sequence[jax.Array], *, structure: Any, solver: str, st
     return jax.lax.map(solve, jax.tree.unflatten(structure, leaves), batch_size=together)
 
 
-def _measure(setting: Setting, x: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
+def measure_setting(setting: Setting, x: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
     """Each metric and its error; NaN where it does not apply, as leakage where there is no other class."""
     reference = reference_of(setting.distribution, setting.classes)
     scores = evaluate(x, reference, seed=setting.seed, metrics={name: METRICS[name] for name in metrics})

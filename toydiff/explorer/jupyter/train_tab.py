@@ -34,7 +34,7 @@ class TrainTab(w.VBox):
         """Of this explorer."""
         self.explorer = explorer
         self.trainer = Trainer(self._on_progress, self._on_end)
-        self._trained = self._followed = ""  # families: of the training, and the one whose networks are shown
+        self.trained = self.followed = ""  # families: of the training, and the one whose networks are shown
         self._shown: dict[str, ModelChoice] = {}
         make = partial(button, attempt=explorer.attempt)
         self.classes = w.Dropdown(description="classes")
@@ -44,7 +44,7 @@ class TrainTab(w.VBox):
         self.network = w.Dropdown(options=list(NETWORKS), description="network")
         self.network.layout.display = None if len(NETWORKS) > 1 else "none"
         self.seed = w.Text(value="0", description="seed", continuous_update=False)
-        self.start, self.stop = make("Train", "Train these networks", self._start), make("Stop", "", self.trainer.stop)
+        self.start, self.stop = make("Train", "Train these networks", self.begin), make("Stop", "", self.trainer.stop)
         self.stop.tooltip = "End now; what has been learned is kept"
         self.stop.disabled = True
         self.bar = w.FloatProgress(max=1.0, layout=w.Layout(width="100%"))
@@ -79,7 +79,12 @@ class TrainTab(w.VBox):
         self.trainer.close()
         super().close()
 
-    def _start(self) -> None:
+    def begin(self) -> None:
+        """Train what the boxes say.
+
+        Raises:
+            InputError: a box holds what cannot be, or a training is running.
+        """
         state = self.explorer.state
         widths = tuple(parse_number(part.strip()) for part in self.widths.value.split(","))
         options = {
@@ -92,8 +97,8 @@ class TrainTab(w.VBox):
         plan = Plan(tuple(recipes), count("steps", parse_number(self.steps.value), 1, 1_000_000))
         if self.trainer.running:
             raise InputError("a training is running: stop it first")
-        self._trained, self._shown = self.explorer.library.new_family(state.distribution), {}
-        self._followed = self._trained
+        self.trained, self._shown = self.explorer.library.new_family(state.distribution), {}
+        self.followed = self.trained
         self.bar.value, self.status.value = 0.0, "compiling …"
         self._set_running(True)  # before it starts: it may end at once
         try:
@@ -116,11 +121,11 @@ class TrainTab(w.VBox):
         if report.new_snapshot:
             self.curve.value = loss_picture(report.training)
             self.curve.layout.display = None
-            self.explorer.library.add_snapshots(self._trained, report.training)
+            self.explorer.library.add_snapshots(self.trained, report.training)
             self.explorer.post(self._show)
 
     def _on_end(self, plan: Plan, trainings: tuple[Training, ...], error: Exception | None) -> None:
-        family = self._trained
+        family = self.trained
         try:
             for training in trainings:
                 self.explorer.library.add_snapshots(family, training)
@@ -144,7 +149,7 @@ class TrainTab(w.VBox):
 
     def _show(self) -> None:
         """Bring the newest networks into the picture, in place of those that a person has not chosen otherwise."""
-        state, family, library = self.explorer.state, self._followed, self.explorer.library
+        state, family, library = self.explorer.state, self.followed, self.explorer.library
         if state.distribution != self.explorer.library.distribution_of(family):
             return
         found = {
@@ -178,7 +183,7 @@ class TrainTab(w.VBox):
                 path.parent.mkdir()
                 path.write_bytes(file["content"])
             family, names = self.explorer.library.load_files(paths)
-        self._followed, self._shown = family, {}
+        self.followed, self._shown = family, {}
         state = self.explorer.state
         distribution = self.explorer.library.distribution_of(family)
         if state.distribution != distribution or not newest(
