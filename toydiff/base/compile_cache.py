@@ -13,7 +13,7 @@ def keep_compiled() -> None:
     For programs, not for the library: it changes JAX's configuration. `JAX_COMPILATION_CACHE_DIR` names another
     folder; deleting the folder is always safe.
     """
-    if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
     folder = Path(user_cache_dir("toydiff")) / "compiled"
     try:
