@@ -201,7 +201,8 @@ def captioned(picture: Image.Image, lines: tuple[str, str]) -> Image.Image:
 @lru_cache(maxsize=16)
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """A font that comes with Matplotlib: the same on every machine."""
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf", size)
+    file = Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
+    return ImageFont.truetype(str(file), size)  # Pillow 10.0 takes no Path
 
 
 def _arrange(pictures: list[Image.Image]) -> Image.Image:
