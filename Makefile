@@ -63,7 +63,7 @@ check-wheel: $(VENV)/.dev
 	$(BIN)/pip --python build/wheel/venv/bin/python install --quiet --no-compile build/wheel/*.whl
 	$(PYTHON) -m zipfile -l build/wheel/*.whl > build/wheel/files
 	for file in base/__init__.pyi explorer/__init__.pyi explorer/app/labconfig/page_config.json \
-	  explorer/front/explorer.css explorer/front/picture.js explorer/front/pad.js explorer/front/weight.js \
+	  explorer/front/explorer.css explorer/front/picture.js explorer/front/pad.js explorer/front/curve_editor.js \
 	  explorer/page/page.html explorer/page/page.css explorer/page/points.js explorer/page/picture.js \
 	  explorer/page/panel.js explorer/page/page.js; \
 	  do grep -q "toydiff/$$file" build/wheel/files || exit 1; done

@@ -17,7 +17,7 @@ from helpers import ROOT
 
 import toydiff
 from toydiff.cli import COMMANDS
-from toydiff.measuring.grid import parse_grid
+from toydiff.measuring.sweep_axes import parse_grid
 
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()

@@ -225,8 +225,7 @@ def _report_loss(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]
 def _sweep(parser: Parser, arguments: Sequence[str]) -> int:
     from toydiff.base import files, hosts
     from toydiff.base.checks import InputError
-    from toydiff.measuring import grid as grids
-    from toydiff.measuring import metrics, sweep, sweep_table
+    from toydiff.measuring import metrics, sweep, sweep_axes, sweep_table
     from toydiff.results import sweep_figure
 
     add_sweep_options(parser)
@@ -243,9 +242,9 @@ def _sweep(parser: Parser, arguments: Sequence[str]) -> int:
         table = sweep_table.load_sweep(options.table)
     else:
         names = tuple(metrics.METRICS) if options.metrics == ["all"] else options.metrics
-        grid = grids.parse_grid(options.grid)
+        grid = sweep_axes.parse_grid(options.grid)
         if options.plot is not None:
-            sweep_figure.check_picture(options.plot, grids.settings_of(grid), names, **picture)
+            sweep_figure.check_picture(options.plot, sweep_axes.settings_of(grid), names, **picture)
         hosts.join(options.coordinator, options.num_processes, options.process_id)
         table = sweep.run_sweep(grid, n=options.n, metrics=names, out=options.out, progress=not options.quiet)
         if table.interrupted:

@@ -150,7 +150,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
 def add_sweep_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `sweep`."""
-    from toydiff.measuring import grid, metrics
+    from toydiff.measuring import metrics, sweep_axes
 
     add = parser.add_argument
     add(
@@ -159,7 +159,7 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="AXIS=VALUES",
         help="lists such as method=cfg,mix and ranges such as weight=1:4:0.5, which holds its end; "
-        f"all combinations are measured. The axes: {', '.join(grid.AXES)}",
+        f"all combinations are measured. The axes: {', '.join(sweep_axes.AXES)}",
     )
     add("--out", type=Path, help="the table's file, .csv; what it already holds is not measured again")
     add("--from", type=Path, dest="table", metavar="CSV", help="draw this table; nothing is measured")

@@ -17,7 +17,7 @@ from toydiff import InputError, load_sweep, run_sweep
 from toydiff.base import hosts
 from toydiff.cli_options import add_sweep_options, make_parser
 from toydiff.measuring import sweep
-from toydiff.measuring.grid import parse_grid, settings_of
+from toydiff.measuring.sweep_axes import parse_grid, settings_of
 from toydiff.measuring.sweep_files import begin_parts, open_table, part_file
 from toydiff.measuring.sweep_table import Sweep, save_sweep
 

@@ -12,7 +12,7 @@ from toydiff.explorer import compute
 from toydiff.explorer.lab_file import open_file
 from toydiff.explorer.scene import Scene
 from toydiff.explorer.state import SIGMAS, ModelChoice, State, with_classes
-from toydiff.measuring.grid import make_setting
+from toydiff.measuring.sweep_axes import make_setting
 from toydiff.measuring.sweep_table import save_sweep
 from toydiff.networks.library import Library
 from toydiff.results.plotting import View

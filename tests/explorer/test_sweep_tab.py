@@ -6,7 +6,7 @@ import pytest
 
 from toydiff.explorer.jupyter.explorer import Explorer
 from toydiff.explorer.state import ModelChoice, State
-from toydiff.measuring.grid import settings_of
+from toydiff.measuring.sweep_axes import settings_of
 from toydiff.measuring.sweep_table import Sweep, save_sweep
 
 

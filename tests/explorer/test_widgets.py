@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from toydiff.explorer.jupyter.curve_editor import WeightEditor
 from toydiff.explorer.jupyter.pad import Pad
-from toydiff.explorer.jupyter.weight import WeightEditor
 from toydiff.sampling.schedules import KNOTS
 
 # One process drives the browser: two would start everything twice.

@@ -13,8 +13,8 @@ import pytest
 import toydiff
 from toydiff import InputError, cli, load_sweep, run_sweep
 from toydiff.measuring import metrics, sweep
-from toydiff.measuring.grid import AXES, axis_values, make_setting, parse_grid, settings_of
 from toydiff.measuring.setting import ModelChoice
+from toydiff.measuring.sweep_axes import AXES, axis_values, make_setting, parse_grid, settings_of
 from toydiff.measuring.sweep_table import Sweep, pivot, save_sweep
 from toydiff.networks.classifier import Classifier
 from toydiff.results.sweep_figure import sweep_figure

@@ -18,10 +18,10 @@ from toydiff.base.hosts import Team
 from toydiff.base.progress import deferred_interrupt, progress_bar
 from toydiff.base.random import as_key
 from toydiff.guidance.guided import Guided
-from toydiff.measuring.grid import as_list, axis_values, describe, settings_of
 from toydiff.measuring.metrics import METRICS, USUAL, evaluate
 from toydiff.measuring.reference import reference_of
 from toydiff.measuring.setting import Setting
+from toydiff.measuring.sweep_axes import as_list, axis_values, describe, settings_of
 from toydiff.measuring.sweep_files import begin_parts, in_order, open_table, put_together
 from toydiff.measuring.sweep_table import Sweep, save_sweep
 from toydiff.sampling.sampler import sample, starting_points

@@ -12,9 +12,9 @@ import numpy as np
 from toydiff.base.checks import InputError, choice, count, parse_number, shown
 from toydiff.base.files import PathLike, write_bytes
 from toydiff.base.version import __version__
-from toydiff.measuring.grid import AXES, SEEDS, TEXT_AXES, axis_values, make_setting
 from toydiff.measuring.metrics import METRICS
 from toydiff.measuring.setting import Setting
+from toydiff.measuring.sweep_axes import AXES, SEEDS, TEXT_AXES, axis_values, make_setting
 
 FORMAT = 1
 """Version of the file's layout; raised when an older toydiff could not read it."""

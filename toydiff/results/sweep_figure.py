@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from toydiff.base.checks import InputError, choice
 from toydiff.base.files import PathLike
-from toydiff.measuring.grid import AXES, SEEDS, TEXT_AXES
 from toydiff.measuring.setting import Setting
+from toydiff.measuring.sweep_axes import AXES, SEEDS, TEXT_AXES
 from toydiff.measuring.sweep_table import Pivot, Sweep, metric_title, pivot
 from toydiff.results import plotting
 from toydiff.results.figures import FORMATS, save_figure

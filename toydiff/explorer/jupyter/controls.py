@@ -10,7 +10,7 @@ from toydiff.base.checks import parse_number
 from toydiff.base.score_model import LARGEST_SIGMA
 from toydiff.distributions import catalogue
 from toydiff.distributions.drawing import Drawing
-from toydiff.explorer.jupyter.weight import WeightEditor
+from toydiff.explorer.jupyter.curve_editor import WeightEditor
 from toydiff.explorer.state import (
     LAYERS,
     SIGMAS,

@@ -12,8 +12,8 @@ from matplotlib.colors import to_hex
 from toydiff.base.checks import InputError
 from toydiff.explorer.jupyter.controls import upload
 from toydiff.explorer.state import State, default_models, with_classes
-from toydiff.measuring.grid import AXES, SEEDS, TEXT_AXES, axis_values, describe
 from toydiff.measuring.setting import PAPER_EMA, Setting
+from toydiff.measuring.sweep_axes import AXES, SEEDS, TEXT_AXES, axis_values, describe
 from toydiff.measuring.sweep_table import Pivot, Sweep, metric_title, pivot, read_sweep
 from toydiff.networks.library import BUNDLE, Library
 from toydiff.results.style import RATIO

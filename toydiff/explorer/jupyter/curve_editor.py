@@ -22,7 +22,7 @@ class WeightEditor(anywidget.AnyWidget):
     - `{"straight": w}`: a double click asks for the constant weight w.
     """
 
-    _esm = Path(__file__).parents[1] / "front" / "weight.js"
+    _esm = Path(__file__).parents[1] / "front" / "curve_editor.js"
     _css = Path(__file__).parents[1] / "front" / "explorer.css"
     sigmas = traitlets.List(list(KNOTS)).tag(sync=True)
     """Noise levels of the knots, ascending; the axis goes from the first to the last."""
