@@ -16,7 +16,9 @@ from commands import parser_of
 from helpers import ROOT
 
 import toydiff
+from toydiff.base.effort import effort
 from toydiff.cli import COMMANDS
+from toydiff.explorer.compute import SHOWN_METRICS
 from toydiff.measuring.sweep_axes import parse_grid
 
 PAGES = {
@@ -63,8 +65,10 @@ def test_the_readme_begins_with_its_two_commands():
 
 @pytest.fixture
 def cheap(keep_rows, few_draws, nothing_ahead):
-    """Few draws, and the metrics that need no resamples: an example is to run, other tests see to what it measures."""
-    keep_rows(toydiff.METRICS, "outlier_rate_0.001", "class_leakage", "sliced_wasserstein")
+    """Few draws, resamples and metrics: an example is to run, other tests see to what it measures."""
+    keep_rows(toydiff.METRICS, *SHOWN_METRICS, "class_leakage")
+    with effort(resamples=2, floor_sets=2):
+        yield
 
 
 @pytest.mark.usefixtures("cheap")

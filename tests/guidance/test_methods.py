@@ -29,14 +29,6 @@ def scores(model, sigma=SIGMA):
     return np.asarray(model.score(X, sigma))
 
 
-def test_weight_one_is_the_main_model_and_zero_the_guide(models):
-    main, guide_model, _ = models
-    for method in ("cfg", "autoguidance"):
-        np.testing.assert_allclose(scores(guide(method, main, guide_model, weight=1)), scores(main), rtol=1e-5)
-        at_zero = guide(method, main, guide_model, weight=0)
-        np.testing.assert_allclose(scores(at_zero), scores(guide_model), rtol=1e-4, atol=1e-4)
-
-
 def guides_of(row, main, other):
     """`other` for each role of a row, also as the classifier that says how much likelier the main model is than it."""
     return [Ratio(main, other) if role.classifies else other for role in row.guides]
