@@ -11,7 +11,7 @@ from PIL import Image
 from toydiff import InputError
 from toydiff.explorer import films
 from toydiff.explorer.films import KINDS, caption
-from toydiff.explorer.state import ModelChoice, State, with_classes
+from toydiff.explorer.state import SIGMAS, ModelChoice, State, with_classes
 from toydiff.results import film_file
 
 BACK, SQUARE = (255, 255, 255), (11, 79, 39)
@@ -233,7 +233,7 @@ def test_play_goes_from_noise_to_data_stands_and_goes_back():
 def test_between_two_steps_points_go_straight(monkeypatch):
     """A picture halfway shows every point in the middle of where it stands before and after."""
     state = State(method="unguided", points=50, layers=("samples",))
-    before, after = (films.points_now(replace(state, step=k), films.Quality.full(state)) for k in (20, 21))
+    before, after = (films.points_now(replace(state, sigma=SIGMAS[k]), films.Quality.full(state)) for k in (20, 21))
     drawn = []
 
     class Canvas(films.Canvas):
@@ -241,7 +241,7 @@ def test_between_two_steps_points_go_straight(monkeypatch):
             drawn.append(now)
             return super().paint(state, background, points, now)
 
-    halfway = films.Moment(replace(state, step=20), replace(state, step=21), 0.5)
+    halfway = films.Moment(replace(state, sigma=SIGMAS[20]), replace(state, sigma=SIGMAS[21]), 0.5)
     kind = films.Kind("", lambda state, n: [halfway, films.Moment(state, state, 0.0)], lambda state: "")
     monkeypatch.setattr(films, "Canvas", Canvas)
     monkeypatch.setitem(films.KINDS, "halfway", kind)
@@ -293,7 +293,7 @@ def test_training_goes_through_the_snapshots_and_back():
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_states_stand_side_by_side_with_whole_captions(n):
-    states = [State(method="mix", points=50, step=0), *[State(points=50)] * 3][:n]
+    states = [State(method="mix", points=50, sigma=SIGMAS[0]), *[State(points=50)] * 3][:n]
     frame = picture(next(films.frames(states, "play", 200)))
     columns, rows = (2, 2) if n == 4 else (n, 1)
     height = len(frame) // rows
