@@ -1,6 +1,8 @@
 import os
 from contextlib import contextmanager
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the command does; JAX would set 1, here and in what is started
+
 import jax
 import matplotlib as mpl
 import pytest

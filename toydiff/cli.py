@@ -351,6 +351,9 @@ def _hearing_interrupts() -> Iterator[None]:
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:
+    # What goes wrong comes as an exception. Before 0.10.2 JAX also logs an error for each function of the cache: on
+    # some AMD processors it takes what it compiled itself for another machine's.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from toydiff.base.checks import InputError
     from toydiff.base.compile_cache import keep_compiled
 
