@@ -2,7 +2,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figures report explore lessons test test-slow bench scaling lint format docs zoo check-wheel clean
+# The newest Python that runs here, if it is newer than that of $(VENV); nothing otherwise. pyenv keeps most of its own
+# off the path.
+NEWEST = $(shell for minor in 14 13 12; do \
+  $(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, $$minor))" || break; \
+  for python in python3.$$minor "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.$$minor.*/bin/python; do \
+    "$$python" -c "import ensurepip" 2>/dev/null && echo "$$python" && exit; \
+  done; done)
+CORE = $(addprefix tests/,base distributions networks sampling guidance measuring)
+STATISTICS = tests/guidance/test_phenomena.py tests/measuring/test_metrics.py tests/networks/test_zoo.py \
+  tests/sampling/test_sampler.py
+
+.PHONY: figures report explore lessons test test-newest test-slow bench scaling lint format docs zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
@@ -25,6 +36,17 @@ report: $(VENV)/.main
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not browser"
 	$(BIN)/pytest -n 2 --dist loadfile -m "browser and not slow"
+
+# The folders that compute, on the newest Python and with the newest packages that it takes: what changes there is seen
+# here first. Nothing, where no Python is newer than that of the other tests. How near solvers, methods and metrics come
+# in many samples, and what the bundled networks reach, is no matter of versions and takes a third of the time.
+test-newest: $(BIN)/python
+	@set -e; python="$(NEWEST)"; \
+	if [ -z "$$python" ]; then echo "No newer Python than that of $(VENV) runs here."; exit; fi; \
+	"$$python" -m venv .venv-newest; \
+	.venv-newest/bin/pip install --quiet --no-compile --upgrade --upgrade-strategy eager --editable ".[test]"; \
+	.venv-newest/bin/python -c "import sys, jax, numpy; print('Python', sys.version, 'JAX', jax.__version__)"; \
+	.venv-newest/bin/pytest -n 2 --dist loadfile -m "not slow and not browser" $(CORE) $(STATISTICS:%=--ignore=%)
 
 # How fast everything is on this machine, the explorer in Chromium too, into benchmarks/.
 bench: $(VENV)/.dev

@@ -242,7 +242,7 @@ def test_between_two_steps_points_go_straight(monkeypatch):
             return super().paint(state, background, points, now)
 
     halfway = films.Moment(replace(state, sigma=SIGMAS[20]), replace(state, sigma=SIGMAS[21]), 0.5)
-    kind = films.Kind("", lambda state, n: [halfway, films.Moment(state, state, 0.0)], lambda state: "")
+    kind = films.Kind("", lambda state, n, library: [halfway, films.Moment(state, state, 0.0)], lambda state: "")
     monkeypatch.setattr(films, "Canvas", Canvas)
     monkeypatch.setitem(films.KINDS, "halfway", kind)
     next(films.frames([state], "halfway", 64, 2))
