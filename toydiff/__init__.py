@@ -6,17 +6,15 @@ units where the data has standard deviation 0.5 on each axis; w = 1 is no guidan
 """
 
 import importlib
-import importlib.util
 import sys
-from importlib.abc import Loader, MetaPathFinder
+from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from toydiff.base.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from toydiff.base import *
+    from toydiff.base.version import __version__ as __version__
     from toydiff.distributions import *
     from toydiff.explorer import *
     from toydiff.guidance import *
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 FOLDERS = ("base", "distributions", "networks", "sampling", "guidance", "measuring", "results", "explorer")
 """In the order in which data travels: each imports only from those before it, but sampling not from networks."""
 
-# Names are loaded when first asked for: `toydiff --help` need not wait for JAX. A folder's stub says which it has.
-_FOLDER_OF = {name: folder for folder in FOLDERS for name in importlib.import_module(f"toydiff.{folder}").__all__}
 FORMER_MODULES = {
     "checks": "base.checks",
     "datasets": "distributions.catalogue",
@@ -48,16 +44,20 @@ FORMER_MODULES = {
 }
 """Modules under the names that notebooks and documents know them by."""
 
-__all__ = ["__version__", *_FOLDER_OF]
+
+@cache
+def _folder_of() -> dict[str, str]:
+    """Public names and the folders whose stubs say them; read when first asked for: `toydiff --help` need not wait."""
+    return {name: folder for folder in FOLDERS for name in importlib.import_module(f"toydiff.{folder}").__all__}
 
 
-class _FormerModules(MetaPathFinder, Loader):
+class _FormerModules:
     """Finds `toydiff.plotting` where it lives now, and as the same module."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         package, _, name = fullname.partition(".")
         known = package == "toydiff" and name in FORMER_MODULES
-        return importlib.util.spec_from_loader(fullname, self) if known else None
+        return ModuleSpec(fullname, self) if known else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(f"toydiff.{FORMER_MODULES[spec.name.partition('.')[2]]}")
@@ -72,12 +72,16 @@ sys.meta_path.append(_FormerModules())
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FOLDER_OF:
-        return getattr(importlib.import_module(f"toydiff.{_FOLDER_OF[name]}"), name)
+    if name == "__version__":
+        return importlib.import_module("toydiff.base.version").__version__
+    if name == "__all__":
+        return ["__version__", *_folder_of()]
+    if name in _folder_of():
+        return getattr(importlib.import_module(f"toydiff.{_folder_of()[name]}"), name)
     if name in FORMER_MODULES:
         return importlib.import_module(f"toydiff.{name}")
     raise AttributeError(f"module 'toydiff' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *FORMER_MODULES})
+    return sorted({*globals(), "__version__", *_folder_of(), *FORMER_MODULES})

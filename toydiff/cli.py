@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toydiff import cli_share
 from toydiff.base.version import __version__
 from toydiff.cli_options import (
     Parser,
@@ -24,6 +23,7 @@ from toydiff.cli_options import (
     given_options,
     make_parser,
 )
+from toydiff.cli_share import draw_figures, write_film, write_page, write_report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -290,14 +290,14 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "explore": Command(_explore, "Open the explorer: drag the weight and watch."),
-    "figures": Command(cli_share.draw_figures, "Draw the paper-style figures."),
-    "animate": Command(cli_share.write_film, "Write a film: sampling, the weight up and down, or training."),
+    "figures": Command(draw_figures, "Draw the paper-style figures."),
+    "animate": Command(write_film, "Write a film: sampling, the weight up and down, or training."),
     "sample": Command(_sample, "Sample a guided model and write the points."),
     "evaluate": Command(_evaluate, "Measure samples, or the loss of models, against the exact distribution."),
     "sweep": Command(_sweep, "Measure all combinations of settings, and draw the table."),
-    "report": Command(cli_share.write_report, "Measure what the paper says, and write the page of results."),
+    "report": Command(write_report, "Measure what the paper says, and write the page of results."),
     "train": Command(_train, "Train denoisers by score matching."),
-    "export-html": Command(cli_share.write_page, "Write a page with sliders that needs no Python."),
+    "export-html": Command(write_page, "Write a page with sliders that needs no Python."),
     "bench": Command(_bench, "Measure how fast this machine is, beside its limits."),
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 from toydiff.base.checks import InputError, choice, number
 from toydiff.base.score_model import LARGEST_SIGMA, DensityModel, ScoreModel, check_model
 from toydiff.guidance.guided import Guided, GuidedByRule, GuidedDensity, GuidedScore, WeightCurve
-from toydiff.guidance.row import MAX_WEIGHT, Knob, Method, Rule
+from toydiff.guidance.row import Knob, Method, Rule, weight_knob
 from toydiff.guidance.rules import RULES
 
 ALL_SIGMAS = (0.0, math.inf)
@@ -86,7 +86,8 @@ def _check_models(method: str, row: Method, main: ScoreModel, guides: Sequence[S
 
 
 def _check_weight(row: Method, weight: Any) -> WeightCurve:
-    curve = check_curve(row.weight if weight is None else weight)
+    knob = row.knobs.get("weight", weight_knob(1.0))
+    curve = check_curve(knob.default if weight is None else weight, knob)
     if not row.is_guided and weight is not None and not _is_one(curve):
         raise InputError(f"weight is {weight}; without guidance it can only be 1")
     return curve
@@ -139,7 +140,7 @@ def _weights_at_knots(method: str, rule: Rule, models: int, knobs: Mapping[str, 
         raise InputError(
             f"the rule of method {method!r} gives weights of shape {shapes}; each must be a number"
         ) from None
-    _check_finite(method, stacked, knobs)
+    _check_finite(method, [stacked], knobs)
     return stacked
 
 
@@ -151,8 +152,8 @@ def _check_rule(method: str, guided: GuidedByRule) -> None:
     """Try a rule that is no sum: it must give a point [2], finite, and memory of the kind that it began with."""
     knobs = guided.values | {"weight": guided.weights[0, 0]}
     start = guided.memory()
-    trial = partial(_try_rule, guided.rule, len(guided.guides) + 1)
-    prediction, after = _ask(method, lambda: jax.eval_shape(trial, knobs, start), knobs)
+    trial = partial(_try_rule, guided.rule, len(guided.guides) + 1, knobs, start)
+    prediction, after = _ask(method, lambda: jax.eval_shape(trial), knobs)
     for what, shape in zip(("denoised", "renoise"), prediction, strict=True):
         if shape is not None and shape.shape != (2,):
             raise InputError(
@@ -166,9 +167,10 @@ def _check_rule(method: str, guided: GuidedByRule) -> None:
             f"the rule of method {method!r} begins with memory {kinds[0]} and leaves {kinds[1]}; keep its kind"
         )
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(knobs)):
-        _check_finite(method, jax.tree.leaves(jax.jit(trial)(knobs, start)), knobs)
+        _check_finite(method, jax.tree.leaves(trial()), knobs)
 
 
+@partial(jax.jit, static_argnames=("rule", "parts"))
 def _try_rule(rule: Rule, parts: int, knobs: Mapping[str, Any], memory: Any) -> tuple[Any, Any]:
     """A rule's prediction from denoised points that all differ, and its memory."""
     assert rule.combine is not None
@@ -195,14 +197,14 @@ def _check_finite(method: str, values: Any, knobs: Mapping[str, Any]) -> None:
         )
 
 
-def check_curve(weight: Any) -> WeightCurve:
+def check_curve(weight: Any, knob: Knob) -> WeightCurve:
     """The weight as a curve, checked; one number is a curve of one knot.
 
     Raises:
         InputError: it is neither, or a number is out of range.
     """
     if not isinstance(weight, WeightCurve):
-        w = number("weight", weight, 0, MAX_WEIGHT)
+        w = number("weight", weight, knob.low, knob.high)
         return WeightCurve(np.ones(1), jnp.asarray(w, float)[None])
     if any(isinstance(part, jax.core.Tracer) for part in weight):
         return weight
@@ -216,7 +218,7 @@ def check_curve(weight: Any) -> WeightCurve:
         )
     for s, value in zip(sigma.tolist(), w.tolist(), strict=True):
         number("noise level of the weight curve", s, 0, LARGEST_SIGMA, above=0)
-        number(f"weight at sigma {s:.3g}", value, 0, MAX_WEIGHT)
+        number(f"weight at sigma {s:.3g}", value, knob.low, knob.high)
     if not (np.diff(sigma) > 0).all():
         raise InputError("the noise levels of a weight curve must rise from knot to knot")
     return WeightCurve(sigma, w)

@@ -115,8 +115,6 @@ class Bad(Role):
         """Those of the main model."""
         return of
 
-    __str__ = Role.__str__
-
 
 @dataclass(frozen=True)
 class Unconditional(Bad):
@@ -125,8 +123,6 @@ class Unconditional(Bad):
     def classes(self, of: str, every: str) -> str:
         """All."""
         return every
-
-    __str__ = Role.__str__
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def sample(
         n: how many points.
         steps, sigma_min, sigma_max, rho: see `noise_schedule`. Only `steps` decides what is compiled.
         schedule: noise levels in place of those four, falling, the last one 0, such as `normal_schedule` gives.
-        solver: a row of `SOLVERS`.
+        solver: a row of `SOLVERS`. One that moves all points together gives their weights and ancestors too.
         start: where the points begin. None: exact draws at sigma_max from the distribution that the model
             stands for. A mixture: exact draws from that one. "noise": N(0, sigma_max^2 I). Points [n, 2]: those.
         path: keep the points at every noise level; otherwise only the samples.
@@ -114,7 +114,8 @@ def sample(
     own_key = jax.random.fold_in(as_key(key), 1) if row.stochastic else None
     levels = jnp.asarray(sigmas if path else sigmas[-1:], x.dtype)
     if row.population:
-        return Trajectory(*_solve_together(model, x, own_key, rows, row=row, path=bool(path)))._replace(sigma=levels)
+        crowd = _solve_together(model, x, own_key, rows, row=row, path=bool(path))
+        return Trajectory(crowd.x, levels, crowd.log_weight, crowd.ancestors)
     solve = partial(_solve, rows=rows, row=row, path=bool(path))
     keys = [] if own_key is None else [random.keys(own_key, first, n)]
     return Trajectory(jnp.moveaxis(on_all_cores(solve, model, model.block, x, *keys), 0, 1), levels)
@@ -220,7 +221,7 @@ def _solve(model: ScoreModel, x: jax.Array, *keys: jax.Array, rows: Any, row: Sa
 @partial(jax.jit, static_argnames=("row", "path"))
 def _solve_together(
     model: ScoreModel, x: jax.Array, key: jax.Array | None, rows: Any, *, row: Sampler, path: bool
-) -> tuple[jax.Array, None, jax.Array, jax.Array]:
+) -> Point:
     """The ways of a population [n, 2]: all its points in each step, the model a block of them at a time."""
 
     def evaluate(x: jax.Array, sigma: jax.Array, memory: Any) -> tuple[Evaluation, Any]:
@@ -230,8 +231,7 @@ def _solve_together(
     memory = jax.tree.map(lambda a: jnp.broadcast_to(a, (n, *jnp.shape(a))), model.memory())
     data = None if key is None else jax.random.key_data(key)
     start = Point(x, memory, row.init(x, rows, data), jnp.zeros(n, x.dtype), jnp.arange(n))
-    seen = follow(row, evaluate, start, rows, path)
-    return seen.x, None, seen.log_weight, seen.ancestors  # type: ignore[return-value]
+    return follow(row, evaluate, start, rows, path)
 
 
 def follow(row: Sampler, evaluate: Evaluate, point: Point, rows: Any, path: bool) -> Point:
