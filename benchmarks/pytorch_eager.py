@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from toydiff.bench import Work, times
-from toydiff.distributions.catalogue import fractal_tree
+from toydiff.distributions.tree import fractal_tree
 from toydiff.sampling.schedules import noise_schedule
 
 DEPTH, BATCH, SAMPLES = 4, 4096, 16_384
