@@ -19,8 +19,8 @@ from browser import CHROMIUM, Page, chromium, run_all, served  # noqa: F401  (th
 
 from toydiff.explorer import compute
 from toydiff.explorer.state import State
-from toydiff.networks.recipe import Recipe
 from toydiff.networks.adam import STEPS_PER_CALL
+from toydiff.networks.recipe import Recipe
 from toydiff.networks.training import train
 
 EVENTS = 60

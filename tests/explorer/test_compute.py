@@ -163,7 +163,7 @@ def test_the_curve_counts_what_the_papers_solver_counts():
     for weight in (2.5, 5.0):
         state = State(weight=weight)
         (outliers, coverage), paper = compute.curve_point(state), compute.CURVE._replace(solver="heun")
-        scores = compute.measure(state, paper._replace(levels=tuple(noise_schedule())), compute.SHOWN_METRICS[:2])
+        scores = compute.measure(state, paper._replace(levels=tuple(noise_schedule())), names=compute.SHOWN_METRICS[:2])
         assert outliers == pytest.approx(scores["outlier_rate_0.001"].value, abs=0.005)
         assert coverage == pytest.approx(scores["branch_coverage"].value, abs=0.02)
 
@@ -207,7 +207,7 @@ def test_the_picture_follows_the_state(renderer):
     seen = [renderer.render(state, SMALL)]
     for change in (
         {"weight": 1.0}, {"method": "cfg"}, {"main": ModelChoice(8)}, {"guide": ModelChoice(8, 128)},
-        {"step": 14}, {"view": View(0.45, 1.22, 0.3)}, {"seed": 1}, {"interval": (0.5, 2.0)},
+        {"sigma": SIGMAS[14]}, {"view": View(0.45, 1.22, 0.3)}, {"seed": 1}, {"interval": (0.5, 2.0)},
         {"classes": "AB"}, {"main": ModelChoice(exact=True)},
     ):  # fmt: skip
         seen.append(renderer.render(replace(state, **change), SMALL))

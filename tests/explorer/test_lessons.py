@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from browser import open_page
 
+import toydiff
 from toydiff import InputError
 from toydiff.explorer import compute
 from toydiff.explorer.app.server import LESSONS, NOTEBOOK, notebook_folder, serve
@@ -123,6 +124,17 @@ def test_a_lesson_is_whole_and_clean(number):
     assert "$" not in text
     explores = any("toydiff.explore(" in source for source in code)
     assert explores == (number in (3, 5, 7))
+
+
+@pytest.mark.parametrize("number", ANSWERS)
+def test_what_a_lesson_names_exists(number):
+    """Without running it: most lessons run among the slow tests only."""
+    homes = {"toydiff": toydiff, "lessons": lessons}
+    nodes = [node for code in sources(number) for node in ast.walk(ast.parse(code))]
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    named = [(node.value.id, node.attr) for node in attributes if node.value.id in homes]
+    assert len(named) > 5
+    assert not [(home, name) for home, name in named if not hasattr(homes[home], name)]
 
 
 @pytest.mark.usefixtures("nothing_ahead")

@@ -29,6 +29,8 @@ from toydiff.results.style import OUTLIER
 from toydiff.sampling.sampler import sample
 
 TREE = "fractal_tree", "A"
+MEASURED = USUAL
+"""What `measure` gives where no metric is named."""
 GUIDANCE_ONLY = ("scene", "layers", "draw", "train", "sweep", "take-along")
 """What a lesson hides of the explorer, so that the guidance is left: `compare(..., hidden=GUIDANCE_ONLY)`."""
 STYLE: Any = {"font.size": 11, "axes.titlesize": 12, "axes.linewidth": 0.6, "axes.edgecolor": "#555555"}
@@ -175,7 +177,7 @@ def show_samples(
         By title what `measure` gives.
     """
     points = {title: _scored(model, n, seed) for title, model in models.items()}
-    scores = {title: _estimates(scored, USUAL) for title, scored in points.items()}
+    scores = {title: _estimates(scored, MEASURED) for title, scored in points.items()}
     outside = {title: outliers(scored, 0.001) for title, scored in points.items()}
     with panels(*models) as axes:
         for ax, (title, scored) in zip(axes, points.items(), strict=True):
@@ -184,7 +186,7 @@ def show_samples(
             x, size = np.asarray(scored.x), 60 / np.sqrt(len(scored))  # few are drawn larger
             plotting.plot_samples(x[~outside[title]], size=size, ax=ax)
             plotting.plot_samples(x[outside[title]], color=OUTLIER, size=4 * size, ax=ax)
-            rate, kept = (scores[title][name] for name in USUAL[:2])
+            rate, kept = (scores[title][name] for name in MEASURED[:2])
             ax.set_xlabel(
                 f"outliers {100 * rate.value:.1f} ± {100 * rate.error:.1f}%\n"
                 f"branches kept {100 * kept.value:.0f} ± {100 * kept.error:.0f}%"
@@ -193,7 +195,7 @@ def show_samples(
 
 
 def measure(
-    model: ScoreModel | ArrayLike, names: Sequence[str] = USUAL, *, n: int = 8192, seed: int = 0
+    model: ScoreModel | ArrayLike, names: Sequence[str] = MEASURED, *, n: int = 8192, seed: int = 0
 ) -> dict[str, Estimate]:
     """Rows of `toydiff.METRICS` of samples of the tree's class A, each with its standard error.
 
