@@ -318,7 +318,7 @@ def test_train_zoo_writes_every_recipe(few_draws, monkeypatch, tmp_path):
     averaged = toydiff.Recipe(widths=(4,), batch=64, seed=5, averages=(0.02, 0.1))
     further = (averaged, 2), (toydiff.Recipe(widths=(4,), seed=6), 3)  # the second is left out: its step comes too late
     bundle = bundles.Bundle(recipes, (1, 2), "A/8/2", "4/1", further, classifier=3)
-    monkeypatch.setattr(zoo, "BUNDLES", {"fractal_tree": bundle, "letters": bundle})
+    monkeypatch.setattr(bundles, "BUNDLES", {"fractal_tree": bundle, "letters": bundle})
     files = bundles.train_zoo(tmp_path, only=["fractal_tree"], steps=2, progress=False)
     names = ["A-4-1", "A-4-2", "A-8-1", "A-8-2", "AB-4-1-labelled", "AB-4-2-labelled", "classifier/AB"]
     names.append("seed5/averages/A-4-2")
