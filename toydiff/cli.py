@@ -92,7 +92,7 @@ def _draw_samples(options: argparse.Namespace) -> tuple["Guided", Iterator["np.n
     main = bundles.default_main(distribution) if options.main is None else options.main
     method = methods.METHODS[checks.choice("method", options.method, methods.METHODS)]
     lo, hi = options.interval or methods.ALL_SIGMAS
-    knobs = methods.all_knobs() | {name: knob for name, knob in method.knobs.items() if name != "weight"}
+    knobs = methods.all_knobs() | method.other_knobs
     model = named.guided_model(
         options.method,
         options.weight,

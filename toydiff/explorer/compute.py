@@ -22,8 +22,8 @@ from toydiff.sampling.sampler import Trajectory, sample, starting_points
 from toydiff.sampling.schedules import (
     SIGMA_MAX,
     SIGMA_MIN,
-    STEPS,
     adams_schedule,
+    nearest_level,
     noise_schedule,
     normal_schedule,
 )
@@ -187,10 +187,7 @@ def sigma_of(state: State) -> float:
 
 def step_in(state: State, quality: Quality) -> int:
     """The step of a solver that is nearest to the noise level on show."""
-    levels = solved(state, quality).levels
-    if state.step == STEPS:
-        return len(levels) - 1
-    return int(np.abs(np.log(np.array(levels[:-1]) / state.sigma)).argmin())
+    return nearest_level(solved(state, quality).levels, state.sigma)
 
 
 def points_now(state: State, quality: Quality, library: Library = BUNDLE) -> np.ndarray:

@@ -5,19 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from toydiff.base.checks import choice, count, number
 from toydiff.base.score_model import LARGEST_SIGMA
 from toydiff.distributions import catalogue
 from toydiff.guidance.methods import METHODS
-from toydiff.guidance.named import default_guides
+from toydiff.guidance.named import default_guide_networks
 from toydiff.measuring.setting import ModelChoice as ModelChoice  # noqa: PLC0414 - a state is made of them
 from toydiff.measuring.setting import Setting, check_networks, json_values, known_fields, numbers
 from toydiff.networks.bundles import default_main
 from toydiff.networks.library import BUNDLE, BUNDLED, Library
 from toydiff.results.plotting import FULL_VIEW, ZOOM_VIEW, View
-from toydiff.sampling.schedules import STEPS, noise_schedule
+from toydiff.sampling.schedules import STEPS, nearest_level, noise_schedule
 
 SIGMAS = tuple(noise_schedule().tolist())
 """The noise levels of the paper's solver, from sigma_max to 0, the data: stops of the slider."""
@@ -87,9 +85,7 @@ class State(Setting):
     @property
     def step(self) -> int:
         """Which of the slider's stops is nearest to the noise level, from 0, the noise, to STEPS, the data."""
-        if self.sigma < SIGMAS[-2] / 2:
-            return STEPS
-        return int(np.abs(np.log(np.array(SIGMAS[:-1]) / self.sigma)).argmin())
+        return nearest_level(SIGMAS, self.sigma)
 
     def to_json(self) -> dict[str, Any]:
         """The state as JSON values."""
@@ -126,8 +122,8 @@ def default_models(
     taught = (name for name in library.families(distribution) if library.teaches(distribution, name, classes))
     family = next(taught, None)
     if family == BUNDLED:
-        (guide,) = default_guides("autoguidance", distribution)
-        return _bundled(default_main(distribution)), _bundled(guide)
+        (guide,) = default_guide_networks("autoguidance", distribution)
+        return ModelChoice.named(default_main(distribution)), ModelChoice.named(guide)
     main = newest(distribution, family, [classes], library=library) if family else None
     if main is None:
         return ModelChoice(exact=True), ModelChoice(exact=True)
@@ -141,16 +137,10 @@ def with_method(state: State, method: str) -> State:
         InputError: there is no such method.
     """
     row = METHODS[choice("method", method, METHODS)]
-    names = zip(row.guides, default_guides(method, state.distribution), strict=True)
-    guides = [name for role, name in names if not role.classifies]
+    guides = default_guide_networks(method, state.distribution)
     own = state.guide.exact or state.guide.family != BUNDLED or not guides
-    guide = state.guide if own else _bundled(guides[0])
+    guide = state.guide if own else ModelChoice.named(guides[0])
     return replace(state, method=method, weight=row.weight, weight_curve=None, guide=guide)
-
-
-def _bundled(name: str) -> ModelChoice:
-    _, width, steps = name.split("/")
-    return ModelChoice(int(width), int(steps))
 
 
 def newest(

@@ -104,7 +104,17 @@ def _check_interval(interval: Any) -> tuple[float, float]:
 
 def all_knobs() -> dict[str, Knob]:
     """The knobs of all methods beside the weight, by name."""
-    return {name: knob for row in METHODS.values() for name, knob in row.knobs.items() if name != "weight"}
+    return {name: knob for row in METHODS.values() for name, knob in row.other_knobs.items()}
+
+
+def knob_of(method: str, name: str) -> Knob:
+    """A knob beside the weight as the method's row has it; one that is only another method's as that has it.
+
+    Raises:
+        InputError: no method has such a knob.
+    """
+    known = all_knobs() | METHODS[method].other_knobs
+    return known[choice("knob", name, known)]
 
 
 def check_knobs(method: str, knobs: Mapping[str, Any]) -> dict[str, jax.Array]:
@@ -113,13 +123,13 @@ def check_knobs(method: str, knobs: Mapping[str, Any]) -> dict[str, jax.Array]:
     Raises:
         InputError: no method has such a knob, or a value is out of range.
     """
-    row, known = METHODS[method], all_knobs()
+    known = all_knobs()
     for name in knobs:
         if name not in known:
             listed = ", ".join(known) or "none"
             raise InputError(f"method {method!r} has no knob {name!r}; beside the weight there are {listed}")
-    given = {name: number(name, value, *(row.knobs.get(name) or known[name])[:2]) for name, value in knobs.items()}
-    own = {name: knob for name, knob in row.knobs.items() if name != "weight"}
+    given = {name: number(name, value, *knob_of(method, name)[:2]) for name, value in knobs.items()}
+    own = METHODS[method].other_knobs
     return {name: jnp.asarray(given.get(name, knob.default), float) for name, knob in own.items()}
 
 

@@ -38,6 +38,16 @@ def default_guides(method: str, distribution: catalogue.Source = "fractal_tree",
     return tuple(map(here, METHODS[choice("method", method, METHODS)].guides))
 
 
+def default_guide_networks(method: str, distribution: catalogue.Source = "fractal_tree") -> list[str]:
+    """Of `default_guides` those that are networks.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    names = default_guides(method, distribution)
+    return [name for role, name in zip(METHODS[method].guides, names, strict=True) if not role.classifies]
+
+
 def _same(a: Exact, b: Exact) -> bool:
     """Whether two distributions are of the same arrays."""
     alike: bool = jax.tree.structure(a) == jax.tree.structure(b)  # type: ignore[operator]

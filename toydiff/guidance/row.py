@@ -176,6 +176,11 @@ class Method(NamedTuple):
         return self.knobs["weight"].default if self.is_guided else 1.0
 
     @property
+    def other_knobs(self) -> dict[str, Knob]:
+        """The knobs beside the weight."""
+        return {name: knob for name, knob in self.knobs.items() if name != "weight"}
+
+    @property
     def networks(self) -> tuple[Role, ...]:
         """Of the guides those that are networks."""
         return tuple(role for role in self.guides if not role.classifies)

@@ -10,7 +10,7 @@ from toydiff.base.checks import InputError, choice, count, number, shown
 from toydiff.base.score_model import LARGEST_SIGMA, Exact, ScoreModel
 from toydiff.distributions import catalogue
 from toydiff.guidance.guided import Guided, WeightCurve
-from toydiff.guidance.methods import METHODS, all_knobs, guide
+from toydiff.guidance.methods import METHODS, guide, knob_of
 from toydiff.guidance.row import MAX_WEIGHT, Method
 from toydiff.networks.library import BUNDLE, BUNDLED, Library
 from toydiff.networks.names import ModelName
@@ -34,6 +34,12 @@ class ModelChoice:
     family: str = BUNDLED
     seed: int = 0  #: of the training
     ema: float = PAPER_EMA  #: length of the average of the parameters, relative to the training
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """The bundled one of a name such as "A/64/4096", whose classes are the setting's to say."""
+        _, width, steps = name.split("/")
+        return cls(int(width), int(steps))
 
     def name(self, classes: str) -> ModelName:
         """Its name in its family, for these classes."""
@@ -113,8 +119,7 @@ class Setting:
 
     def knob(self, name: str) -> float:
         """The value of one of the method's knobs."""
-        known = self.row.knobs.get(name) or all_knobs()[name]
-        return dict(self.knobs).get(name, known.default)
+        return dict(self.knobs).get(name, knob_of(self.method, name).default)
 
     @property
     def models_used(self) -> tuple[ModelChoice, ...]:
@@ -203,11 +208,9 @@ def _checked_knobs(method: str, knobs: Any) -> tuple[tuple[str, float], ...]:
         given = dict(knobs)
     except (TypeError, ValueError):
         raise InputError(f"knobs are {shown(knobs)}; they must be values by name, such as {{'share': 0.5}}") from None
-    row, known = METHODS[method], all_knobs()
     checked = {}
     for name in sorted(given, key=str):
-        knob = row.knobs.get(name) or known.get(choice("knob", name, known))
-        assert knob is not None
+        knob = knob_of(method, name)
         value = number(name, given[name], knob.low, knob.high)
         if value != knob.default:
             checked[name] = value

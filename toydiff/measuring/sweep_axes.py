@@ -10,7 +10,7 @@ from toydiff.base.checks import InputError, choice, count, number, parse_number,
 from toydiff.base.score_model import LARGEST_SIGMA
 from toydiff.distributions import catalogue
 from toydiff.guidance.methods import METHODS, all_knobs
-from toydiff.guidance.named import default_guides
+from toydiff.guidance.named import default_guide_networks
 from toydiff.guidance.row import MAX_WEIGHT
 from toydiff.measuring.setting import ModelChoice, Setting
 from toydiff.networks.bundles import default_main
@@ -120,7 +120,7 @@ def make_setting(**values: Any) -> Setting:
     if start.row.is_guided:
         hi = given.get("hi", math.inf)
         changed["interval"] = given.get("lo", 0.0), hi if hi < LARGEST_SIGMA else math.inf
-    changed["knobs"] = {name: given[name] for name in start.row.knobs if name in given and name != "weight"}
+    changed["knobs"] = {name: given[name] for name in start.row.other_knobs if name in given}
     return replace(start, main=replace(start.main, **main), guide=replace(start.guide, **guide), **changed)
 
 
@@ -129,18 +129,10 @@ _SIZES = ("width", "steps", "ema")
 
 def default_setting(method: str, source: catalogue.Source) -> Setting:
     """A method of a distribution with the models that it has where none are named."""
-    classes, width, steps = default_main(source).split("/")
-    sizes = [name.split("/")[1:] for name in _network_names(method, source)]
-    guide = ModelChoice(int(sizes[0][0]), int(sizes[0][1])) if sizes else ModelChoice(32, 512)
-    main = ModelChoice(int(width), int(steps))
-    weight = METHODS[method].weight
-    return Setting(method, weight, distribution=source, classes=classes, main=main, guide=guide)
-
-
-def _network_names(method: str, source: catalogue.Source) -> list[str]:
-    """The names of a method's default guides that are networks."""
-    names = zip(METHODS[method].guides, default_guides(method, source), strict=True)
-    return [name for role, name in names if not role.classifies]
+    main, guides = default_main(source), default_guide_networks(method, source)
+    classes, chosen = main.split("/")[0], ModelChoice.named(main)
+    setting = Setting(method, METHODS[method].weight, distribution=source, classes=classes, main=chosen)
+    return replace(setting, guide=ModelChoice.named(guides[0])) if guides else setting
 
 
 def settings_of(grid: Mapping[str, Iterable[Any]]) -> tuple[Setting, ...]:

@@ -144,7 +144,7 @@ def sample_chunks(
 
     Args:
         model, key, n, start: as for `sample`.
-        chunk: at most as many points at a time, or one block of the model; the chunks are of equal size.
+        chunk: about as many points at a time, in whole blocks of the model; the chunks are of equal size.
         options: those of `sample` that say how the ODE is solved.
 
     Yields:

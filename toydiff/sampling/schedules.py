@@ -1,6 +1,7 @@
 """Noise levels at which a solver evaluates, falling to 0."""
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -39,6 +40,13 @@ def noise_schedule(
     ramp = np.linspace(0, 1, steps)
     first, last = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return np.append((first + ramp * (last - first)) ** rho, 0.0)
+
+
+def nearest_level(levels: Sequence[float], sigma: float) -> int:
+    """Which of a schedule's noise levels is nearest to sigma in ratio; below half of `SIGMA_MIN` the 0 at the end."""
+    if sigma < SIGMA_MIN / 2:
+        return len(levels) - 1
+    return int(np.abs(np.log(np.array(levels[:-1]) / sigma)).argmin())
 
 
 def normal_schedule(

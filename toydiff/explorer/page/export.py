@@ -19,7 +19,7 @@ from toydiff.explorer.drawing import COLOURS, RESCUED, outlined
 from toydiff.explorer.page.pack import in_steps, pack, quanta
 from toydiff.explorer.page.runs import LEVELS, PAPERS, Run, compute_runs, state_of, states_of
 from toydiff.explorer.state import State, whole_view
-from toydiff.guidance.methods import METHODS, all_knobs
+from toydiff.guidance.methods import METHODS, knob_of
 from toydiff.measuring.metrics import METRICS
 from toydiff.results import plotting
 from toydiff.results.plotting import View
@@ -156,11 +156,9 @@ def unusual_settings(state: State) -> str:
     """What the page has no slider for, in words, where it is not as usual."""
     interval, usual = state.interval, State().interval
     words = [f"weight only at {interval[0]:g} < σ ≤ {interval[1]:g}"] if interval != usual else []
-    known = all_knobs()
-    words += [
-        f"{name} {value:g} ({known[name].help[0].lower()}{known[name].help[1:]})"
-        for name, value in dict(state.knobs).items()
-    ]
+    for name, value in dict(state.knobs).items():
+        said = knob_of(state.method, name).help
+        words.append(f"{name} {value:g} ({said[0].lower()}{said[1:]})")
     return ", ".join(words)
 
 
