@@ -13,7 +13,7 @@ CORE = $(addprefix tests/,base distributions networks sampling guidance measurin
 STATISTICS = tests/guidance/test_phenomena.py tests/measuring/test_metrics.py tests/networks/test_zoo.py \
   tests/sampling/test_sampler.py
 
-.PHONY: figures report explore lessons test test-newest test-slow bench scaling lint format docs zoo check-wheel clean
+.PHONY: figures report explore lessons test test-newest test-slow bench scaling opening lint format docs zoo check-wheel clean
 
 # Draw every figure into figures/. On a fresh machine this also makes the environment.
 figures: $(VENV)/.main
@@ -56,6 +56,10 @@ bench: $(VENV)/.dev
 scaling: $(VENV)/.dev
 	$(BIN)/python benchmarks/scaling.py
 
+# Record anew what stands on the explorer's screen before anything is computed.
+opening: $(VENV)/.main
+	$(BIN)/python -m toydiff.explorer.opening
+
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
 
@@ -85,11 +89,11 @@ check-wheel: $(VENV)/.dev
 	$(BIN)/pip --python build/wheel/venv/bin/python install --quiet --no-compile build/wheel/*.whl
 	$(PYTHON) -m zipfile -l build/wheel/*.whl > build/wheel/files
 	for file in base/__init__.pyi explorer/__init__.pyi explorer/app/labconfig/page_config.json \
-	  explorer/front/explorer.css explorer/front/picture.js explorer/front/pad.js explorer/front/curve_editor.js \
-	  explorer/page/page.html explorer/page/page.css explorer/page/points.js explorer/page/picture.js \
-	  explorer/page/panel.js explorer/page/page.js; \
+	  explorer/app/page.html explorer/app/page.css explorer/app/host.js \
+	  explorer/front/main.js explorer/front/front.css explorer/front/opening.json explorer/jupyter/host.js \
+	  explorer/page/page.html explorer/page/engine.js; \
 	  do grep -q "toydiff/$$file" build/wheel/files || exit 1; done
-	grep -q notebooks/explorer.ipynb build/wheel/files
+	grep -q notebooks/explorer.ipynb build/wheel/files && grep -q notebooks/sliders.ipynb build/wheel/files
 	test $$(grep -c 'notebooks/[1-7]-.*ipynb' build/wheel/files) = 7
 	for name in letters rings spirals; do grep -q toydiff/distributions/drawings/$$name.json build/wheel/files || exit 1; done
 	cd build/wheel && venv/bin/toydiff figures --only fig2 --format png,pdf --out drawn

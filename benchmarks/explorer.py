@@ -1,10 +1,11 @@
-"""How fast the explorer follows: measured in a headless Chromium, in JupyterLab, as a person sees it.
+"""How fast the explorer follows and how it fills the window: measured in a headless Chromium, as a person sees it.
 
-Run by `make bench`. Medians and 95th percentiles of one run, beside the time that the sampling alone takes on this
-machine. The weight's slider is moved by its keys at irregular moments (a regular
-beat would fall in step with the screen's); a picture counts when it is on the screen.
+Run by `make bench`; by itself `python benchmarks/explorer.py [--json FILE]`. The weight's slider is moved at irregular
+moments (a regular beat would fall in step with the screen's); points count when they are drawn.
 """
 
+import argparse
+import json
 import sys
 import tempfile
 import time
@@ -15,121 +16,160 @@ from statistics import median
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from browser import CHROMIUM, Page, chromium, run_all, served  # noqa: F401  (the first is asked for by run.py)
+from browser import CHROMIUM, chromium, run_all, served  # noqa: F401  (the first is asked for by run.py)
 
 from toydiff.explorer import compute
 from toydiff.explorer.state import State
-from toydiff.networks.adam import STEPS_PER_CALL
-from toydiff.networks.recipe import Recipe
-from toydiff.networks.training import train
 
-EVENTS = 60
-TRAIN_STEPS = 512
-ROUNDS = 3
+EVENTS, ROUNDS = 60, 3
+WINDOWS = (1280, 720), (1920, 1080)
+AHEAD_MS = 60_000  # until what is compiled ahead is compiled
+READY = "() => Boolean(globalThis.toydiff?.scene && toydiff.points().length)"
+OWN = "() => Boolean(globalThis.toydiff?.store.serial && toydiff.store.pictures[0].serials.points >= 1)"
 
-DRAG = """async ([events, key]) => {
-    const picture = document.querySelector(".toydiff-picture");
-    const handle = document.querySelector(".toydiff-weight .noUi-handle");
-    const until = (full) => new Promise((resolve) => {
-        const observer = new MutationObserver(() => {
-            if (full && picture.dataset.full !== "true") return;
-            observer.disconnect();
-            resolve(performance.now());
-        });
-        observer.observe(picture, { attributes: true, attributeFilter: ["data-frame"] });
+# Milliseconds from each movement of the slider to its points, between two weights.
+DRAG = """async ([events, low, high]) => {
+    const { store } = toydiff;
+    const slider = document.querySelector("input.toydiff-weight");
+    const frame = () => new Promise((done) => {
+        const off = store.on("frame", (frame) => { if (frame?.frame === "points") { off(); done(); } });
     });
     const times = [];
-    let moved = 0;
     for (let i = 0; i < events; i++) {
-        const shown = until(false);
-        moved = performance.now();
-        handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-        times.push(await shown - moved);
-        if (i + 1 < events) await new Promise((resolve) => setTimeout(resolve, 5 + 30 * Math.random()));
+        const part = (i + Math.random()) / events;
+        slider.value = (slider.max / 6) * (low + part * (high - low));
+        const drawn = frame();
+        const moved = performance.now();
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+        await drawn;
+        times.push(performance.now() - moved);
+        await new Promise((done) => setTimeout(done, 5 + 30 * Math.random()));
     }
-    const quick = performance.now();
-    return { times, rest: await until(true) - quick };
+    return times;
 }"""
 
-# Resolves with the milliseconds from the next movement of the mouse to the next picture on the screen.
-MOVE = """() => { window.moved = new Promise((resolve) => {
-    const picture = document.querySelector(".toydiff-picture");
-    let moved = null;
-    const move = () => { moved = performance.now(); };
-    picture.addEventListener("pointermove", move, { once: true });
-    const observer = new MutationObserver(() => {
-        if (moved === null) return;
-        observer.disconnect();
-        resolve(performance.now() - moved);
+# The same of the probe, in the middle of the noise levels.
+PROBE = """async (events) => {
+    const { store } = toydiff;
+    const frame = () => new Promise((done) => {
+        const off = store.on("frame", (frame) => { if (frame?.frame === "probe") { off(); done(); } });
     });
-    observer.observe(picture, { attributes: true, attributeFilter: ["data-frame"] });
-}); }"""
+    const times = [];
+    for (let i = 0; i < events; i++) {
+        const drawn = frame();
+        const moved = performance.now();
+        store.set({ probe: [0.8 * Math.random(), 0.8 * Math.random()] });
+        await drawn;
+        times.push(performance.now() - moved);
+        await new Promise((done) => setTimeout(done, 5 + 30 * Math.random()));
+    }
+    return times;
+}"""
+
+# Pictures a second while the view and the noise level move every time, and the messages that this takes.
+LOCAL = """async (pictures) => {
+    const { store } = toydiff;
+    const next = () => new Promise((done) => requestAnimationFrame(done));
+    const before = store.sent;
+    const began = await next();
+    for (let i = 0; i < pictures; i++) {
+        const { view } = store.state;
+        const x = view.x + 0.002 * Math.sin(i / 9);
+        store.setLocally({ view: { ...view, x }, sigma: 0.3 + 0.3 * Math.sin(i / 20) });
+        await next();
+    }
+    const seconds = (performance.now() - began) / 1000;
+    return { rate: pictures / seconds, sent: store.sent - before };
+}"""
+
+PANELS = """async (n) => {
+    const panels = Array(n).fill(toydiff.scene.panels[0]);
+    await toydiff.set({ panels, active: 0, title: "A title", question: "A question?" });
+}"""
+
+PICTURES = """() => [...document.querySelectorAll(".toydiff-picture")].reduce((sum, one) => {
+    const { width, height } = one.getBoundingClientRect();
+    return sum + width * height;
+}, 0) / (innerWidth * innerHeight)"""
+
+SMALLEST = """() => Math.min(...[...document.querySelectorAll(".toydiff *")]
+    .filter((one) => one.offsetParent && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+    .map((one) => parseFloat(getComputedStyle(one).fontSize)))"""
+
+CONTROLS = """() => [...document.querySelectorAll(".toydiff :is(button, input, select, textarea, summary)")]
+    .filter((one) => one.offsetParent).length"""
 
 
-def drag_the_probe(explorer):
-    """Milliseconds from each of the mouse's movements to its picture, with the real mouse, at half the noise levels."""
-    explorer.drag("step", ["ArrowLeft"] * 12)
-    explorer.picture()
-    explorer.click("probing")
-    explorer.picture()
-    box = explorer.find(".toydiff-picture").bounding_box()
-    mouse, random, times = explorer.page.mouse, np.random.default_rng(0), []
-    mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
-    mouse.down()
-    explorer.page.wait_for_timeout(1000)
-    for x, y in random.uniform(0.3, 0.7, (EVENTS, 2)):
-        explorer.page.evaluate(MOVE)
-        mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-        times.append(explorer.page.evaluate("() => window.moved"))
-        explorer.page.wait_for_timeout(5 + 30 * random.random())
-    mouse.up()
-    return times
+def wait(page, condition, seconds=120):
+    """Until a function of the page is true; its policy forbids Playwright's own."""
+    began = time.perf_counter()
+    while not page.evaluate(condition):
+        if time.perf_counter() > began + seconds:
+            raise TimeoutError(condition)
+        page.wait_for_timeout(10)
 
 
-# Resolves, when networks stand in the menus, with the milliseconds a step from the first report of steps on.
-TRAIN = """() => new Promise((resolve) => {
-    const status = document.querySelector(".toydiff-train-status");
-    let first = null;
-    const observer = new MutationObserver(() => {
-        const step = /step (\\d+) of/.exec(status.textContent);
-        if (step && first === null) first = [Number(step[1]), performance.now()];
-        if (!status.textContent.includes("stands in the menus")) return;
-        observer.disconnect();
-        resolve((performance.now() - first[1]) / (%d - first[0]));
-    });
-    observer.observe(status, { childList: true, subtree: true, characterData: true });
-    document.querySelector(".toydiff-button-train").click();
-})"""
-
-
-def training(explorer):
-    """Milliseconds a step of the paper's main model: in the notebook, its pictures included, and by `train` alone."""
-    explorer.tab("Train")
-    explorer.find(".toydiff-train-classes select").select_option(label="A")
-    for name, value in (("widths", "64"), ("steps", str(TRAIN_STEPS))):
-        explorer.type(f"train-{name}", value)
-    alone, beside = [], []
-    for _ in range(ROUNDS):
-        times = []
-        train(
-            Recipe(widths=(64,)),
-            TRAIN_STEPS,
-            progress=False,
-            on_progress=lambda _, t=times: t.append(time.perf_counter()),
-        )
-        alone.append(1000 * (times[-1] - times[0]) / (TRAIN_STEPS - STEPS_PER_CALL))
-        beside.append(explorer.page.evaluate(TRAIN % TRAIN_STEPS))
-    return median(alone), median(beside)
-
-
-def seconds_to_first_picture(browser, address):
-    """From the moment Run All is taken in a fresh kernel."""
+def first_pictures(browser, address, app):
+    """Seconds to something true and to the first own points: from Run All, or from the command; and the page."""
     page = browser.new_page(viewport={"width": 1280, "height": 720})
+    began = time.perf_counter()
     page.goto(address)
-    clicked = run_all(page)
-    explorer = Page(page)
-    explorer.wait_for_picture()
-    return explorer, time.perf_counter() - clicked
+    began = began if app else run_all(page)
+    wait(page, READY)
+    true = time.perf_counter() - began
+    wait(page, OWN)
+    return page, true, time.perf_counter() - began
+
+
+def drags(page):
+    """Milliseconds of the slider, normal and strong, and of the probe."""
+    normal, strong = [], []
+    for _ in range(ROUNDS):
+        for kind, weights in ((normal, (1, 3)), (strong, (3, 6))):
+            page.wait_for_timeout(3000)
+            kind.extend(page.evaluate(DRAG, [EVENTS, *weights]))
+    page.evaluate("() => toydiff.set({ ...toydiff.scene })")
+    page.evaluate("() => toydiff.store.set({ sigma: 0.25, probe: [0.4, 0.4] })")
+    page.wait_for_timeout(3000)
+    return normal, strong, page.evaluate(PROBE, EVENTS)
+
+
+def shares(page):
+    """The part of each window that pictures fill, by number, and in a lecture of two; and the smallest text."""
+    found, smallest = {}, {}
+    for width, height in WINDOWS:
+        page.set_viewport_size({"width": width, "height": height})
+        for n in (1, 2, 4):
+            page.evaluate(PANELS, n)
+            page.wait_for_timeout(300)
+            found[f"{width}x{height}/{n}"] = round(page.evaluate(PICTURES), 3)
+            if n == 1:
+                smallest[f"{width}x{height}"] = page.evaluate(SMALLEST)
+            if n == 2:
+                page.select_option(".toydiff-present", "weight")
+                page.wait_for_timeout(300)
+                found[f"{width}x{height}/lecture"] = round(page.evaluate(PICTURES), 3)
+                page.keyboard.press("Escape")
+    return found, smallest
+
+
+def app_first():
+    """Seconds from the command to something true on the screen, nothing compiled; with Chromium running."""
+    folder = Path(tempfile.mkdtemp())
+    with chromium() as browser:
+        began = time.perf_counter()
+        with served(folder, app=True, XDG_CACHE_HOME=str(folder / "cache")) as address:
+            page = browser.new_page(viewport={"width": 1280, "height": 720})
+            page.goto(address)
+            wait(page, READY)
+            true = time.perf_counter() - began
+            wait(page, OWN)
+            return true, time.perf_counter() - began, *_of_the_app(page)
+
+
+def _of_the_app(page):
+    controls = page.evaluate(CONTROLS)
+    return controls, *shares(page)
 
 
 def sampling_alone():
@@ -142,37 +182,58 @@ def sampling_alone():
     return median(times[2:])
 
 
-def measure():
-    """What was measured, as (name, value with its unit, aim)."""
-    sampling = sampling_alone()
+def figures():
+    """All that is measured, by name."""
     folder = Path(tempfile.mkdtemp())
-    first = []
+    found = {"sampling_alone_ms": sampling_alone()}
     with chromium() as browser:
-        for _ in range(2):
+        for again in ("", "_again"):
             with served(folder, XDG_CACHE_HOME=str(folder / "cache")) as address:
-                explorer, seconds = seconds_to_first_picture(browser, address)
-                first.append(seconds)
-                if len(first) == 1:
-                    explorer.page.close()
+                page, true, own = first_pictures(browser, address, app=False)
+                found |= {f"first_true{again}_s": true, f"first_own{again}_s": own}
+                if not again:
+                    page.close()
                     continue
-                explorer.page.wait_for_timeout(90_000)  # until what is compiled ahead is compiled
-                rounds = []
-                for i in range(ROUNDS):
-                    explorer.picture()
-                    explorer.page.wait_for_timeout(3000)
-                    rounds.append(explorer.page.evaluate(DRAG, [EVENTS, "ArrowLeft" if i % 2 else "ArrowRight"]))
-                probed = drag_the_probe(explorer)
-                alone, beside = training(explorer)
-    times = np.concatenate([r["times"] for r in rounds])
-    return [
-        ("slider to picture, median", f"{median(times):.0f} ms", "60 ms"),
-        ("slider to picture, 95th percentile", f"{np.quantile(times, 0.95):.0f} ms", "120 ms"),
-        ("rest to full quality, median", f"{median(r['rest'] for r in rounds):.0f} ms", "700 ms"),
-        ("probe to picture, median", f"{median(probed):.0f} ms", "60 ms"),
-        ("probe to picture, 95th percentile", f"{np.quantile(probed, 0.95):.0f} ms", ""),
-        ("training in the notebook, times that alone", f"{beside / alone:.2f}", "1.2"),
-        ("of it: a step of the main model alone", f"{alone:.1f} ms", ""),
-        ("Run All to first picture, nothing compiled", f"{first[0]:.1f} s", "8 s"),
-        ("Run All to first picture, the second time", f"{first[1]:.1f} s", "4 s"),
-        ("of the first: sampling alone, no browser", f"{sampling:.0f} ms", ""),
-    ]
+                page.wait_for_timeout(AHEAD_MS)
+                normal, strong, probe = drags(page)
+                page.evaluate("() => toydiff.store.set({ probe: null })")
+                page.wait_for_timeout(3000)
+                local = page.evaluate(LOCAL, 240)
+    for name, times in (("slider", normal), ("slider_strong", strong), ("probe", probe)):
+        found |= {f"{name}_median_ms": median(times), f"{name}_p95_ms": float(np.quantile(times, 0.95))}
+    found |= {"local_frames_per_s": local["rate"], "local_messages": local["sent"]}
+    true, own, controls, share, smallest = app_first()
+    found |= {"app_first_s": true, "app_own_s": own, "controls_first": controls}
+    return found | {"picture_share": share, "smallest_text_px": smallest}
+
+
+AIMS = {
+    "slider_median_ms": "40", "slider_p95_ms": "60", "slider_strong_median_ms": "55", "slider_strong_p95_ms": "80",
+    "probe_median_ms": "40", "probe_p95_ms": "60", "local_frames_per_s": "60", "local_messages": "0",
+    "first_true_s": "1.5", "first_own_s": "5", "first_own_again_s": "3", "app_first_s": "4", "controls_first": "14",
+}  # fmt: skip
+
+
+def measure():
+    """What was measured, as (name, value, aim), for `run.py`."""
+    rows = []
+    for name, value in figures().items():
+        for key, one in value.items() if isinstance(value, dict) else [("", value)]:
+            rows.append((f"{name} {key}".strip(), f"{one:.3g}", AIMS.get(name, "")))
+    return rows
+
+
+def main():
+    """Measure, print, and write as JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    path = parser.parse_args().json
+    found = figures()
+    text = json.dumps(found, indent=1)
+    print(text)
+    if path:
+        path.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

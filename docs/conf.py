@@ -1,7 +1,6 @@
 """Sphinx's settings. Its source is the whole repository, so that links between pages are those between their files."""
 
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ sys.path.insert(0, str(DOCS))
 from commands import Options  # noqa: E402
 
 from toydiff import __version__  # noqa: E402
+from toydiff.explorer.page.export import renewed  # noqa: E402
 
 project, release = "toydiff", __version__
 copyright = "the toydiff authors, Apache 2.0"
@@ -64,9 +64,10 @@ def setup(app: Sphinx) -> None:
 
 
 def ship_demo(app: Sphinx, error: Exception | None) -> None:
-    """The page beside those that link to it; `html_extra_path` knows no folders."""
+    """The page beside those that link to it, its recorded runs with the front end of today."""
     if error is None:
-        shutil.copy(DOCS / "demo.html", app.outdir / "docs")
+        page = renewed((DOCS / "demo.html").read_text("utf-8"))
+        (Path(app.outdir) / "docs" / "demo.html").write_text(page, "utf-8")
 
 
 def short_types(*event: Any) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the command does; JAX w
 import jax
 import matplotlib as mpl
 import pytest
-from browser import CHROMIUM, Page, chromium, open_page, served
+from browser import CHROMIUM, App, Page, chromium, open_page, served
 from hypothesis import Phase, settings
 
 import toydiff
@@ -122,7 +122,7 @@ def keep_rows():
 def nothing_ahead():
     """The explorer's second thread compiles nothing: for minutes it would prepare drags that no test makes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toydiff.explorer.worker.compile_ahead", lambda state: iter(()))
+        patch.setattr("toydiff.explorer.painter.Painter.ahead", lambda painter: iter(()))
         yield
 
 
@@ -169,6 +169,35 @@ def folder(tmp_path_factory):
 def address(folder):
     with served(folder) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def app_address(folder):
+    with served(folder, app=True) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def app(few_draws_throughout, nothing_ahead):
+    """The app page's server in this process: what its sessions do can be seen and held up."""
+    with App().serve() as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def tab(browser, app):
+    """A tab of the app page, and the scene that it opens with."""
+    with app.tab(browser) as explorer:
+        yield explorer, explorer.get("toydiff.scene")
+
+
+@pytest.fixture
+def explorer(tab):
+    """One tab for all tests of a module, as it was opened."""
+    explorer, scene = tab
+    explorer.fresh(scene)
+    yield explorer
+    assert explorer.errors == []
 
 
 @pytest.fixture(scope="session")

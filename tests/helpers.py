@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 
 from toydiff import cli
+from toydiff.networks.energy import init_params
+from toydiff.networks.training import Training
 
 ROOT = Path(__file__).parents[1]
 """Of the repository."""
@@ -43,3 +47,15 @@ def refused(capsys, *words):
     assert err.count("\n") == 1, err
     assert err.startswith("toydiff")
     return err
+
+
+def untrained(recipe, *steps):
+    """What a training of a recipe would give, in no time: networks that only began, another one at each of `steps`."""
+    snapshots = {}
+    for architecture in recipe.architectures:
+        for step in steps:
+            key = jax.random.key(recipe.seed * 1000 + architecture.width + step)
+            params = init_params(architecture, key) | {"gain": jax.numpy.float32(-0.2)}
+            snapshots[architecture.width, step] = params
+    losses = np.ones((steps[-1], len(recipe.architectures)))
+    return Training(recipe, SimpleNamespace(step=steps[-1]), losses, snapshots)

@@ -25,8 +25,7 @@ from toydiff.base.progress import progress_bar
 from toydiff.base.random import as_key
 from toydiff.base.version import __version__
 from toydiff.distributions.tree import fractal_tree
-from toydiff.explorer import compute
-from toydiff.explorer.drawing import Renderer
+from toydiff.explorer import compute, frames
 from toydiff.explorer.state import State
 from toydiff.guidance.methods import METHODS
 from toydiff.guidance.named import guided_model
@@ -112,16 +111,16 @@ def _density_grid() -> Work:
 
 
 def _slider() -> Work:
-    """From a new weight to the picture's bytes, as the explorer does while the slider moves, without a browser."""
-    weights, renderer = cycle(np.linspace(1.0, 3.0, 101).tolist()), Renderer()
-    return Work(lambda: renderer.render(replace(State(), weight=next(weights)), compute.QUICK))
+    """From a new weight to the bytes that the browser gets, as the explorer does while the slider moves."""
+    weights = cycle(np.linspace(1.0, 3.0, 101).tolist())
+    return Work(lambda: frames.points(replace(State(), weight=next(weights)), compute.QUICK))
 
 
 FIRST_PICTURE = (
     "from toydiff.base.compile_cache import keep_compiled; keep_compiled()\n"
-    "from toydiff.explorer.drawing import Renderer; from toydiff.explorer.compute import Quality; "
+    "from toydiff.explorer import frames; from toydiff.explorer.compute import Quality; "
     "from toydiff.explorer.state import State\n"
-    "Renderer().render(State(), Quality.full(State()))"
+    "for _, _, _, make in frames.parts(State(), Quality.full(State())): make()"
 )
 
 

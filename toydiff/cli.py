@@ -271,14 +271,30 @@ def _bench(parser: Parser, arguments: Sequence[str]) -> int:
 
 
 def _explore(parser: Parser, arguments: Sequence[str]) -> int:
-    from toydiff.explorer.app.server import serve
+    from toydiff.base.checks import InputError
+    from toydiff.explorer.app.server import require, serve
 
     parser.add_argument("--app", action="store_true", help="a clean page without code, for a lecture")
     parser.add_argument("--lesson", type=int, help="open this lesson, 1 to 7, in place of the explorer")
-    parser.add_argument("--port", type=int, help="to listen on, on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--port", type=int, help="to listen on (default: a free one)")
+    parser.add_argument(
+        "--host",
+        help="with --app: this machine's address to listen on, or 0.0.0.0 for all, for a lecture room; "
+        "everyone who has the printed address can then use the explorer (default: 127.0.0.1, this machine only)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     options = parser.parse_args(arguments)
-    return serve(app=options.app, lesson=options.lesson, port=options.port, browser=not options.no_browser)
+    if not options.app:
+        if options.host is not None:
+            raise InputError("--host goes with --app: JupyterLab runs any code, and is served on this machine only")
+        return serve(lesson=options.lesson, port=options.port, browser=not options.no_browser)
+    if options.lesson is not None:
+        raise InputError("a lesson's exercises are code, which --app hides; leave out --app or --lesson")
+    require("tornado")
+    from toydiff.explorer.app.address import LOOPBACK
+    from toydiff.explorer.app.app_server import serve_app
+
+    return serve_app(host=options.host or LOOPBACK, port=options.port, browser=not options.no_browser)
 
 
 class Command(NamedTuple):
@@ -286,10 +302,11 @@ class Command(NamedTuple):
 
     run: Callable[[Parser, Sequence[str]], int]
     summary: str
+    computes: bool = True
 
 
 COMMANDS: dict[str, Command] = {
-    "explore": Command(_explore, "Open the explorer: drag the weight and watch."),
+    "explore": Command(_explore, "Open the explorer: drag the weight and watch.", computes=False),
     "figures": Command(draw_figures, "Draw the paper-style figures."),
     "animate": Command(write_film, "Write a film: sampling, the weight up and down, or training."),
     "sample": Command(_sample, "Sample a guided model and write the points."),
@@ -355,11 +372,13 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     # some AMD processors it takes what it compiled itself for another machine's.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from toydiff.base.checks import InputError
-    from toydiff.base.compile_cache import keep_compiled
 
+    row = COMMANDS[command]
     try:
-        keep_compiled()
-        row = COMMANDS[command]
+        if row.computes:
+            from toydiff.base.compile_cache import keep_compiled
+
+            keep_compiled()
         return row.run(make_parser(command, row.summary), arguments)
     except InputError as error:
         print(f"toydiff {command}: {' '.join(str(error).split())}", file=sys.stderr)

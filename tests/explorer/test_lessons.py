@@ -5,18 +5,16 @@ import json
 import re
 from pathlib import Path
 
-import ipywidgets as w
 import numpy as np
 import pytest
 from browser import open_page
 
 import toydiff
 from toydiff import InputError
-from toydiff.explorer import compute
-from toydiff.explorer.app.server import LESSONS, NOTEBOOK, notebook_folder, serve
+from toydiff.explorer import choices, compute
+from toydiff.explorer.app.server import LESSONS, NOTEBOOK, SLIDERS, notebook_folder, serve
 from toydiff.explorer.compute import Quality
 from toydiff.explorer.jupyter import lessons
-from toydiff.explorer.jupyter.controls import Controls
 from toydiff.explorer.jupyter.explorer import Explorer
 from toydiff.explorer.state import State
 from toydiff.guidance.methods import METHODS
@@ -97,7 +95,7 @@ def run(code, names):
 
 
 def test_the_lessons_are_those_in_the_folder_and_in_the_docs():
-    assert sorted(path.name for path in notebook_folder().glob("*.ipynb")) == [*LESSONS, NOTEBOOK]
+    assert sorted(path.name for path in notebook_folder().glob("*.ipynb")) == [*LESSONS, NOTEBOOK, SLIDERS]
     page = (Path(__file__).parents[2] / "docs" / "lessons.md").read_text()
     assert all(name in page for name in LESSONS)
 
@@ -226,7 +224,6 @@ def test_the_explorer_follows_a_method_that_is_written_again(monkeypatch):
     def rule(strength):
         return linear(lambda knobs: (strength,), with_flat)
 
-    controls = Controls(State(), lambda state: None, lambda error: None)
     quality = Quality(32, 0, "euler", tuple(normal_schedule(3)))
     results = []
     for strength in (1.0, 2.0, 1.0):
@@ -234,11 +231,7 @@ def test_the_explorer_follows_a_method_that_is_written_again(monkeypatch):
         results.append(np.asarray(compute.trajectory(State(method="mine"), quality).samples))
     assert (results[0] == results[2]).all()
     assert (results[0] != results[1]).any()
-    controls.fill(State(method="mine"))
-    menu = controls.parts()["method"]
-    assert isinstance(menu, w.Dropdown)
-    assert ("My own", "mine") in menu.options
-    assert menu.value == "mine"
+    assert ["mine", "Mine"] in choices.menus(State(method="mine"))["method"]
 
 
 def test_a_lesson_that_is_not_there_or_without_code_is_refused(tmp_path, monkeypatch, capsys):
@@ -274,7 +267,7 @@ def test_lessons_are_copied_once_and_opened(tmp_path, monkeypatch, capsys):
     (folder / LESSONS[2]).write_text("changed by a person")
     assert serve(lesson=3, browser=False) == 0
     assert f"/doc/tree/{LESSONS[2]}?token=" in capsys.readouterr().out
-    assert sorted(path.name for path in folder.iterdir()) == [*LESSONS, NOTEBOOK]
+    assert sorted(path.name for path in folder.iterdir()) == [*LESSONS, NOTEBOOK, SLIDERS]
     assert (folder / LESSONS[2]).read_text() == "changed by a person"
 
 
@@ -287,13 +280,18 @@ def test_a_lesson_in_a_browser(browser, address):
     button = first.get_by_role("button", name="Show me")
     button.wait_for(timeout=60_000)
     assert button.is_disabled()
+    assert page.locator(".jp-CodeCell", has=first).locator(".jp-Cell-inputArea").count() == 0  # its code is folded
+    page.locator(".jp-OutputArea-output .toydiff-verdict", has_text="No answer yet").last.wait_for(timeout=60_000)
+    page.wait_for_function(
+        "() => { const box = document.querySelector('.toydiff-prediction').getBoundingClientRect(); "
+        "return box.top > 0 && box.bottom < innerHeight; }"
+    )  # Run All ends there
     first.get_by_text("2 to 20").click()
     button.click()
     verdict = first.locator(".toydiff-verdict")
     verdict.wait_for(timeout=60_000)
     assert "You predicted: 2 to 20. Measured: one." in verdict.inner_text()
     assert first.locator("img").bounding_box()["width"] > 700
-    page.locator(".jp-OutputArea-output .toydiff-verdict", has_text="No answer yet").last.wait_for(timeout=60_000)
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
     assert page.outside == []
     page.close()

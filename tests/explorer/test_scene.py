@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import untrained
 
 from toydiff import InputError
 from toydiff.distributions.catalogue import distribution
@@ -15,8 +16,8 @@ from toydiff.explorer.scene import LINKED, Scene, compare, default_scenes
 from toydiff.explorer.state import SIGMAS, ModelChoice, State, whole_view
 from toydiff.networks.library import Library
 from toydiff.networks.recipe import Recipe
-from toydiff.networks.training import train
 
+pytestmark = pytest.mark.usefixtures("few_draws_throughout")
 CFG, AUTO = State(method="cfg", weight=4.0), State()
 
 
@@ -89,18 +90,22 @@ def test_the_same_sample_is_found_in_all_panels():
     np.testing.assert_array_equal(*start)
 
 
-def test_several_pictures_are_drawn_side_by_side():
+def test_several_pictures_are_drawn_side_by_side_under_their_captions():
     states = [replace(state, points=50, layers=("outlines",)) for state in (CFG, AUTO, AUTO)]
-    figure = drawing.draw(*states)
-    assert [tuple(np.round(ax.get_position().bounds, 2)) for ax in figure.axes] == [
-        (0.0, 0.5, 0.5, 0.5),
-        (0.5, 0.5, 0.5, 0.5),
-        (0.0, 0.0, 0.5, 0.5),
-    ]
-    assert [ax.texts[0].get_text() for ax in figure.axes][:2] == [
+    figure = drawing.draw(*states, width=1920)
+    boxes = [ax.get_window_extent() for ax in figure.axes]
+    assert [round(box.x0) for box in boxes] == [0, 648, 1296]
+    assert {(round(box.y0), round(box.width), round(box.height)) for box in boxes} == {(0, 624, 624)}
+    captions = [ax.texts[0] for ax in figure.axes]
+    assert [text.get_text().replace("\n", " ") for text in captions[:2]] == [
         "CFG, w = 4 · 64/4096 − 32/512",
         "Autoguidance, w = 3 · 64/4096 − 32/512",
     ]
+    for text, box in zip(captions, boxes, strict=True):
+        extent = text.get_window_extent()
+        assert box.x0 <= extent.x0 < extent.x1 <= box.x1
+        assert box.y1 <= extent.y0 < extent.y1 <= figure.bbox.height
+        assert text.get_fontsize() * figure.dpi / 72 >= 28
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +113,7 @@ def trained():
     """A library with a family of two small networks, its name, and a scene that uses both."""
     library = Library()
     family = library.new_family("fractal_tree")
-    library.add_snapshots(family, train(Recipe(widths=(4, 8), batch=64), 8, snapshots=(4,), progress=False))
+    library.add_snapshots(family, untrained(Recipe(widths=(4, 8)), 4, 8))
     state = State(main=ModelChoice(8, 8, family=family), guide=ModelChoice(4, 4, family=family))
     return library, family, Scene((state,), title="Mine", question="Why?", hidden=("seed-box",))
 
@@ -130,8 +135,8 @@ def test_one_name_in_two_libraries_is_two_networks(trained):
     library, family, scene = trained
     other = Library()
     assert other.new_family("fractal_tree") == family
-    recipe = Recipe(widths=(4, 8), batch=64, seed=1)
-    other.add_snapshots(family, train(recipe, 8, snapshots=(4,), progress=False))
+    recipe = Recipe(widths=(4, 8), seed=1)
+    other.add_snapshots(family, untrained(recipe, 4, 8))
     state = replace(scene.state, points=64)
     here, there = (np.asarray(compute.trajectory(state, compute.QUICK, each).samples) for each in (library, other))
     assert np.abs(here - there).max() > 1e-3
@@ -181,15 +186,15 @@ def test_damaged_files_are_refused(trained):
 
 
 def test_a_family_that_is_at_hand_in_part_is_loaded_whole():
-    recipe = Recipe(widths=(4,), batch=64)
+    recipe = Recipe(widths=(4,))
     library = Library()
     family = library.new_family("fractal_tree")
-    library.add_snapshots(family, train(recipe, 8, snapshots=(4,), progress=False))
+    library.add_snapshots(family, untrained(recipe, 4, 8))
     scene = Scene((State(main=ModelChoice(4, 8, family=family), guide=ModelChoice(4, 4, family=family)),))
     content = file_bytes(scene, {}, library)
     library = Library()
     assert library.new_family("fractal_tree") == family
-    library.add_snapshots(family, train(recipe, 4, progress=False))
+    library.add_snapshots(family, untrained(recipe, 4))
     restored, _ = open_file(content, library)
     assert restored.state.main == ModelChoice(4, 8, family="loaded 1")
     assert restored.state.guide == ModelChoice(4, 4, family="loaded 1")

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import jax
 import numpy as np
 
 
@@ -28,7 +27,9 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
     Raises:
         InputError: it is not one number, is NaN, or lies outside the range.
     """
-    if isinstance(value, jax.core.Tracer):
+    from jax.core import Tracer  # late: a command that computes nothing at once does not wait for JAX
+
+    if isinstance(value, Tracer):
         return value
     try:
         result = math.nan if isinstance(value, str | bytes) else float(value)

@@ -12,7 +12,7 @@ import numpy as np
 from toydiff.base.checks import InputError
 from toydiff.distributions import catalogue
 from toydiff.explorer.state import State
-from toydiff.guidance.methods import METHODS, UNGUIDED
+from toydiff.guidance.methods import ALL_SIGMAS, METHODS, UNGUIDED
 from toydiff.guidance.row import Method
 from toydiff.measuring import metrics
 from toydiff.measuring.reference import reference_of
@@ -176,8 +176,8 @@ def _outliers(setting: Setting, quality: Quality, library: Library) -> np.ndarra
 
 
 def unguided(state: State) -> State:
-    """The same start and main model without guidance."""
-    return replace(state, method=UNGUIDED)
+    """The same start and main model without guidance, whatever the guidance is."""
+    return replace(state, method=UNGUIDED, interval=ALL_SIGMAS, knobs=(), guide=state.main)
 
 
 def sigma_of(state: State) -> float:
@@ -222,6 +222,15 @@ def _measure(state: Setting, points: jax.Array, names: Iterable[str]) -> dict[st
     reference = reference_of(state.distribution, state.classes)
     samples, floor = metrics.Scored(points, reference), _floor(state.distribution, state.classes, len(points))
     return {name: Number(metrics.METRICS[name].function(samples), floor[name]) for name in names if name in floor}
+
+
+def errors_of(
+    state: State, quality: Quality, library: Library = BUNDLE, *, names: Iterable[str] = SHOWN_METRICS
+) -> dict[str, float]:
+    """The standard errors of metrics of the samples."""
+    reference = reference_of(state.distribution, state.classes)
+    scored = metrics.Scored(trajectory(state, quality, library).samples, reference)
+    return {name: metrics.standard_error(metrics.METRICS[name], scored) for name in names}
 
 
 def same_sample(states: Sequence[State], panel: int, x: float, y: float, library: Library = BUNDLE) -> np.ndarray:

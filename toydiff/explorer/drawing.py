@@ -15,13 +15,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from toydiff.base.checks import InputError
+from toydiff.base.checks import InputError, count
 from toydiff.base.score_model import Exact, ScoreModel
 from toydiff.distributions import catalogue
 from toydiff.distributions.drawing import Drawing
-from toydiff.distributions.ratio import Ratio
 from toydiff.explorer.compute import (
-    QUICK,
     Quality,
     models_of,
     outliers,
@@ -31,45 +29,18 @@ from toydiff.explorer.compute import (
     trajectory,
     unguided,
 )
+from toydiff.explorer.layers import INK, KEPT, LAYERS, PROBE_COLOURS, RESCUED, Layer
 from toydiff.explorer.probe import probe
+from toydiff.explorer.sheet import FONT, PROJECTORS, font, sheet_of_width, wrapped
 from toydiff.explorer.state import State
-from toydiff.measuring.setting import ModelChoice, Setting
+from toydiff.measuring.setting import ModelChoice, Models
 from toydiff.networks.library import BUNDLE, BUNDLED, Library
 from toydiff.results import plotting
-from toydiff.results.style import CLASS, GUIDE, MAIN, OTHER, OUTLIER, RATIO, Hue
+from toydiff.results.style import CLASS, OTHER, OUTLIER, Hue
 from toydiff.sampling.sampler import Trajectory
 
 drawing_lock = threading.Lock()
 """Who draws holds it: Matplotlib does not promise to draw in two threads at once."""
-
-GUIDED = Hue("#d5eef0", "#3aa0a8", "#0a5158")
-INK = "#222222"
-COLOURS: dict[str, str] = {
-    "outlines": CLASS.strong,
-    "samples": MAIN.dark,
-    "outliers": OUTLIER,
-    "trajectories": MAIN.dark,
-    "density_main": MAIN.strong,
-    "density_guide": GUIDE.strong,
-    "density_guided": GUIDED.strong,
-    "ratio": RATIO.strong,
-    "arrows_main": MAIN.dark,
-    "arrows_guide": GUIDE.dark,
-    "arrows_difference": RATIO.dark,
-    "arrows_guided": GUIDED.dark,
-    "arrows_exact": INK,
-}
-"""The colour of each layer, for the picture and its legend."""
-OF_THE_GUIDE = ("density_guide", "ratio", "arrows_guide", "arrows_difference")
-"""Layers that a method without a guide does not have."""
-PROBE_COLOURS = {
-    "main": MAIN.strong,
-    "unguided": MAIN.strong,
-    "guide": GUIDE.strong,
-    "guided": RATIO.strong,
-    "exact": INK,
-}
-RESCUED, KEPT = MAIN.strong, "#9a9a9a"
 
 
 def background_part(state: State, quality: Quality) -> tuple[Any, ...]:
@@ -85,24 +56,22 @@ def draw_background(ax: Axes, state: State, quality: Quality, library: Library =
     """Densities and outlines."""
     ax.set_axis_off()
     models, sigma = models_of(state, library), sigma_of(state)
-    fields_by_layer: dict[str, tuple[ScoreModel | None, Hue]] = {
-        "density_main": (models.main, MAIN),
-        "density_guide": (models.guide, GUIDE),
-        "density_guided": (models.guided, GUIDED),
-        "ratio": (Ratio(models.main, models.guide) if models.guide is not None else None, RATIO),
-    }
-    density = False
-    for layer, (model, hue) in fields_by_layer.items():
-        if layer in state.layers and model is not None:
-            density = True
-            peak_among = models.truth.sample(0, 2048, sigma) if layer == "ratio" else None
-            options: Any = {"hue": hue, "peak_among": peak_among, "resolution": quality.resolution // 2}
-            plotting.plot_density(model, sigma, view=state.view, ax=ax, **options)
+    fields = drawn_layers(state, models, "field")
+    for row, model in fields.values():
+        peak_among = models.truth.sample(0, 2048, sigma) if row.peak_in_data else None
+        options: Any = {"hue": row.hue, "peak_among": peak_among, "resolution": quality.resolution // 2}
+        plotting.plot_density(model, sigma, view=state.view, ax=ax, **options)
     if "outlines" in state.layers:
         for truth, hue in outlined(state.distribution, state.classes):
-            options = {"hue": hue, "fill": not density, "linewidth": 0.9, "resolution": quality.resolution}
+            options = {"hue": hue, "fill": not fields, "linewidth": 0.9, "resolution": quality.resolution}
             plotting.plot_outline(truth, view=state.view, ax=ax, **options)
     plotting.frame(state.view, ax=ax)
+
+
+def drawn_layers(state: State, models: Models, kind: str) -> dict[str, tuple[Layer, ScoreModel]]:
+    """The layers of a kind that are on and have a model to draw."""
+    on = {name: (LAYERS[name], LAYERS[name].model(models)) for name in state.layers if LAYERS[name].kind == kind}
+    return {name: (row, model) for name, (row, model) in on.items() if model is not None}
 
 
 def outlined(distribution: catalogue.Source, classes: str) -> list[tuple[Exact, Hue]]:
@@ -132,9 +101,11 @@ def draw_foreground(
             artists.append(_draw_rescue(ax, state, quality, library))
         if "samples" in state.layers:
             shown = now[~out] if "outliers" in state.layers else now
-            artists.append(plotting.plot_samples(shown, size=2.5, color=COLOURS["samples"], view=state.view, ax=ax))
+            colour = LAYERS["samples"].colour
+            artists.append(plotting.plot_samples(shown, size=2.5, color=colour, view=state.view, ax=ax))
         if "outliers" in state.layers:
-            artists.append(plotting.plot_samples(now[out], size=6, color=COLOURS["outliers"], view=state.view, ax=ax))
+            colour = LAYERS["outliers"].colour
+            artists.append(plotting.plot_samples(now[out], size=6, color=colour, view=state.view, ax=ax))
     return artists + _draw_arrows(ax, state, library) + _draw_probe(ax, state, library)
 
 
@@ -153,21 +124,15 @@ def _draw_rescue(ax: Axes, state: State, quality: Quality, library: Library) -> 
 
 
 def _draw_arrows(ax: Axes, state: State, library: Library) -> list[Artist]:
-    models = models_of(state, library)
-    difference = None if models.guide is None else Ratio(models.main, models.guide)
-    by_layer: dict[str, ScoreModel | None] = {
-        "arrows_main": models.main,
-        "arrows_guide": models.guide,
-        "arrows_difference": difference,
-        "arrows_guided": models.guided,
-        "arrows_exact": models.truth,
-    }
-    drawn = [(m, COLOURS[layer]) for layer, m in by_layer.items() if layer in state.layers and m is not None]
+    drawn = drawn_layers(state, models_of(state, library), "arrows")
     if not drawn:
         return []
     sigma = sigma_of(state)
-    points = _arrow_points(state.distribution, state.classes, state.view, sigma)
-    return [plotting.plot_scores(m, points, sigma, color=colour, view=state.view, ax=ax) for m, colour in drawn]
+    points = arrow_points(state.distribution, state.classes, state.view, sigma)
+    return [
+        plotting.plot_scores(model, points, sigma, color=row.colour, view=state.view, ax=ax)
+        for row, model in drawn.values()
+    ]
 
 
 def _draw_probe(ax: Axes, state: State, library: Library) -> list[Artist]:
@@ -188,7 +153,7 @@ def _draw_probe(ax: Axes, state: State, library: Library) -> list[Artist]:
 
 
 @lru_cache(maxsize=32)
-def _arrow_points(distribution: catalogue.Source, classes: str, view: plotting.View, sigma: float) -> np.ndarray:
+def arrow_points(distribution: catalogue.Source, classes: str, view: plotting.View, sigma: float) -> np.ndarray:
     """Points of the data at this noise level, spread over the view; one fixed number for one compilation."""
     draws = np.asarray(catalogue.distribution(distribution, classes).sample(0, 1 << 14, sigma))
     points = plotting.thin_points(draws[view.contains(draws)][:1500], view.half_width / 9)[:128]
@@ -210,19 +175,30 @@ def _name(model: ModelChoice) -> str:
     return "exact" if model.exact else f"{model.width}/{model.steps}{own}"
 
 
-def draw(*states: State, quality: Quality | None = None, library: Library = BUNDLE) -> Figure:
-    """The picture of a state, or the pictures of several side by side, as a figure to be saved in any format."""
-    columns = 1 if len(states) == 1 else 2
-    rows = -(-len(states) // columns)
-    figure = Figure(figsize=(7.2 * columns, 7.2 * rows), dpi=100)
-    for i, state in enumerate(states):
-        ax = figure.add_axes((i % columns / columns, 1 - (i // columns + 1) / rows, 1 / columns, 1 / rows))
+def draw(
+    *states: State, quality: Quality | None = None, library: Library = BUNDLE, width: int = PROJECTORS[0]
+) -> Figure:
+    """The picture of a state, or those of several side by side, as a figure `width` pixels wide."""
+    captions = [caption(state) for state in states]
+
+    def broken(room: int, text: int) -> list[list[str]]:
+        return [wrapped(line, room, font(FONT, text)) for line in captions]
+
+    def count_lines(room: int, text: int) -> int:
+        return max(map(len, broken(room, text)))
+
+    sheet = sheet_of_width(len(states), count("width", width, 640, 7680), count_lines)
+    (across, up), side, dpi = sheet.size, sheet.side, sheet.side / 7.2  # as Canvas: marks keep their share of it
+    figure = Figure(figsize=((across + 0.01) / dpi, (up + 0.01) / dpi), dpi=dpi)  # it rounds down
+    for i, (state, lines) in enumerate(zip(states, broken(sheet.room, sheet.text), strict=True)):
+        x, y = sheet.place(i)
+        ax = figure.add_axes((x / across, 1 - (y + side) / up, side / across, side / up))
         one_quality = Quality.full(state) if quality is None else quality
         draw_background(ax, state, one_quality, library)
         draw_foreground(ax, state, one_quality, library=library)
-        if columns > 1:
-            options: Any = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}
-            ax.text(0.02, 0.98, caption(state), transform=ax.transAxes, va="top", fontsize=15, zorder=6, bbox=options)
+        options: Any = {"fontsize": 72 * sheet.text / dpi, "family": "DejaVu Sans", "linespacing": 1.1, "color": INK}
+        at = sheet.margin / side, 1 + (sheet.top - sheet.margin / 2) / side
+        ax.text(*at, "\n".join(lines), transform=ax.transAxes, va="top", **options)
     return figure
 
 
@@ -258,38 +234,23 @@ class Canvas:
         return Image.frombuffer("RGBX", size, self._canvas.buffer_rgba(), "raw", "RGBX", 0, 1)
 
 
-class Renderer:
-    """Pictures of one state after another: small while something moves, large in full."""
-
-    def __init__(self, pixels: int = 960, quick_pixels: int = 576, library: Library = BUNDLE):
-        """Prepare both pictures."""
-        self._large, self._small = Canvas(pixels, library), Canvas(quick_pixels, library)
-        self._at_hand: tuple[Setting, Quality] | None = None
-
-    def render(self, state: State, quality: Quality) -> bytes:
-        """The picture as JPEG.
-
-        Raises:
-            InputError: a network of the state does not exist.
-        """
-        points = quality
-        if quality is QUICK and self._at_hand is not None and self._at_hand[0] == state.setting:
-            points = self._at_hand[1]  # while only the noise level or the view moves, the points stay in full
-        canvas = self._small if quality is QUICK else self._large
-        image = canvas.paint(state, quality, points)
-        if quality is not QUICK:
-            self._at_hand = state.setting, quality
-        content = io.BytesIO()
-        options: Any = {"quality": 80} if quality is QUICK else {"quality": 92, "subsampling": 0}
-        image.save(content, "JPEG", **options)
-        return content.getvalue()
-
-
-def picture_bytes(kind: str, *states: State, library: Library = BUNDLE) -> bytes:
-    """The picture at full quality as PNG, SVG or PDF."""
+def picture_bytes(kind: str, *states: State, library: Library = BUNDLE, width: int = PROJECTORS[0]) -> bytes:
+    """The picture at full quality as PNG, `width` pixels wide, SVG or PDF."""
     content = io.BytesIO()
-    draw(*states, library=library).savefig(content, format=kind, dpi=200)
+    dpi: Any = "figure" if kind == "png" else 200  # of what a vector format has as pixels
+    draw(*states, library=library, width=width).savefig(content, format=kind, dpi=dpi)
     return content.getvalue()
+
+
+STATED = ("method", "weight", "distribution", "classes", "main", "seed", "points", "sigma", "layers", "view")
+"""What the code of a picture says in any case; the rest where it is not the default."""
+IMPORTS = {
+    "Drawing": "toydiff",
+    "draw": "toydiff.explorer.drawing",
+    "ModelChoice": "toydiff.explorer.state",
+    "State": "toydiff.explorer.state",
+    "View": "toydiff.results.plotting",
+}
 
 
 def python_code(*states: State) -> str:
@@ -301,20 +262,18 @@ def python_code(*states: State) -> str:
     own = [m.family for s in states for m in s.models_used if not m.exact and m.family != BUNDLED]
     if own:
         raise InputError(f"other programs do not have the networks of {own[0]}: save the laboratory's file instead")
-    default = State()
-    parts = []
+    parts = ""
     for state in states:
-        changed = [f.name for f in fields(State) if getattr(state, f.name) != getattr(default, f.name)]
-        arguments = "".join(f"        {name}={_code(getattr(state, name))},\n" for name in changed)
-        parts.append(f"    State(\n{arguments}    ),\n" if arguments else "    State(),\n")
-    return (
-        "from toydiff import Drawing\n"
-        "from toydiff.explorer.drawing import draw\n"
-        "from toydiff.explorer.state import ModelChoice, State\n"
-        "from toydiff.results.plotting import View\n\n"
-        f"states = [\n{''.join(parts)}]\n"
-        'draw(*states).savefig("toydiff.png", dpi=200)\n'
-    )
+        stated = [*STATED, *["guide"] * bool(state.row.guides)]
+        rest = [f.name for f in fields(State) if getattr(state, f.name) != getattr(State(), f.name)]
+        arguments = [f"{name}={_code(getattr(state, name))}" for name in dict.fromkeys([*stated, *rest])]
+        parts += "".join(["    State(\n", *(f"        {argument},\n" for argument in arguments), "    ),\n"])
+    body = f'states = [\n{parts}]\ndraw(*states).savefig("toydiff.png", dpi="figure")\n'
+    used: dict[str, list[str]] = {}
+    for name, module in IMPORTS.items():
+        if re.search(rf"\b{name}\b", body):
+            used.setdefault(module, []).append(name)
+    return "".join(f"from {module} import {', '.join(names)}\n" for module, names in used.items()) + "\n" + body
 
 
 def _code(value: Any) -> str:

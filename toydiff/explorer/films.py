@@ -2,20 +2,19 @@
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from toydiff.base.checks import InputError, choice, count
 from toydiff.explorer.compute import Quality, points_now
-from toydiff.explorer.drawing import INK, Canvas
+from toydiff.explorer.drawing import Canvas
+from toydiff.explorer.layers import INK
 from toydiff.explorer.scene import MOST_PANELS
+from toydiff.explorer.sheet import BOLD, FONT, LineCount, Sheet, font, sheet_of_side, sheet_of_width, wrapped
 from toydiff.explorer.state import SIGMAS, State
 from toydiff.guidance.methods import METHODS
 from toydiff.measuring.setting import ModelChoice
@@ -148,26 +147,63 @@ def frames(
     Raises:
         InputError: a number or the kind is out of range, a network does not exist, or nothing would move.
     """
+    side = count("pixels", pixels, 64, 4096)
+    return _frames(states, kind, n, library, lambda count_lines: sheet_of_side(len(states), side, count_lines))
+
+
+def frames_of_width(
+    states: Sequence[State], kind: str, width: int, n: int = FRAMES, library: Library = BUNDLE
+) -> Iterator[Image.Image]:
+    """The pictures of a film for a projector that is `width` pixels wide, all states in one row; else as `frames`."""
+    width = count("width", width, 640, 7680)
+    return _frames(states, kind, n, library, lambda count_lines: sheet_of_width(len(states), width, count_lines))
+
+
+def _frames(
+    states: Sequence[State], kind: str, n: int, library: Library, lay_out: Callable[[LineCount], Sheet]
+) -> Iterator[Image.Image]:
     row = KINDS[choice("film", kind, KINDS)]
     count("number of states of a film", len(states), 1, MOST_PANELS)
-    pixels, n = count("pixels", pixels, 64, 4096), count("number of pictures", n, 2)
+    n = count("number of pictures", n, 2)
     courses = [row.course(state, n, library) for state in states]
     if all(len(set(course)) == 1 for course in courses):
         raise InputError(f"nothing would move: {row.title} changes none of these pictures; choose another film")
-    return _draw(courses, row, pixels, library)
+    captions = {moment.shown: caption(row, moment.shown) for course in courses for moment in course}
+
+    def count_lines(room: int, text: int) -> int:
+        return max(map(len, _broken(set(captions.values()), room, text).values()))
+
+    sheet = lay_out(count_lines)
+    broken = _broken(set(captions.values()), sheet.room, sheet.text)
+    return _draw(courses, {state: broken[lines] for state, lines in captions.items()}, sheet, library)
 
 
-def _draw(courses: list[list[Moment]], row: Kind, pixels: int, library: Library) -> Iterator[Image.Image]:
-    canvases = [Canvas(pixels, library) for _ in courses]  # one each: its background stays where it does not change
+Caption = tuple[str, str]
+Line = tuple[str, ImageFont.FreeTypeFont]
+
+
+def _broken(captions: Set[Caption], room: int, text: int) -> dict[Caption, list[Line]]:
+    """The lines of each caption; weight and the rest stand apart in all of them where they must in one."""
+    bold, plain = (font(name, text) for name in (BOLD, FONT))
+    apart = any(plain.getlength(rest) > room for _, rest in captions)
+    return {
+        (title, rest): [(line, bold) for line in wrapped(title, room, bold)]
+        + [(line, plain) for part in (rest.split("   ") if apart else [rest]) for line in wrapped(part, room, plain)]
+        for title, rest in captions
+    }
+
+
+def _draw(
+    courses: list[list[Moment]], captions: Mapping[State, list[Line]], sheet: Sheet, library: Library
+) -> Iterator[Image.Image]:
+    canvases = [Canvas(sheet.side, library) for _ in courses]  # one each: what does not change of it stays
     drawn: dict[tuple[Moment, ...], bytes] = {}  # the way back, or the end that stands, is not drawn again
-    size = 0, 0
     for now in zip(*courses, strict=True):
         if now not in drawn:
             pictures = [paint(canvas, moment, library) for canvas, moment in zip(canvases, now, strict=True)]
-            captions = [caption(row, moment.shown) for moment in now]
-            together = _arrange([captioned(p, lines) for p, lines in zip(pictures, captions, strict=True)])
-            size, drawn[now] = together.size, zlib.compress(together.tobytes(), 1)
-        yield Image.frombytes("RGB", size, zlib.decompress(drawn[now]))
+            together = _arrange(sheet, pictures, [captions[moment.shown] for moment in now])
+            drawn[now] = zlib.compress(together.tobytes(), 1)
+        yield Image.frombytes("RGB", sheet.size, zlib.decompress(drawn[now]))
 
 
 def paint(canvas: Canvas, moment: Moment, library: Library = BUNDLE) -> Image.Image:
@@ -185,33 +221,14 @@ def caption(row: Kind, state: State) -> tuple[str, str]:
     return METHODS[state.method].title, f"{weight}   {row.says(state)}"
 
 
-def captioned(picture: Image.Image, lines: tuple[str, str]) -> Image.Image:
-    """The picture under its caption, which covers nothing."""
-    width, height = picture.size
-    size, margin = width // 19, width // 40
-    top = round(2.6 * size) + margin
-    result = Image.new("RGB", (width, top + height), "white")
+def _arrange(sheet: Sheet, pictures: list[Image.Image], captions: list[list[Line]]) -> Image.Image:
+    """Pictures side by side, each under its caption."""
+    result = Image.new("RGB", sheet.size, "white")
     draw = ImageDraw.Draw(result)
-    for i, (line, font) in enumerate(zip(lines, ("DejaVuSans-Bold", "DejaVuSans"), strict=True)):
-        draw.text((margin, margin // 2 + round(1.3 * size * i)), line, INK, _font(font, size))
-    result.paste(picture.convert("RGB"), (0, top))
-    return result
-
-
-@lru_cache(maxsize=16)
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font that comes with Matplotlib: the same on every machine."""
-    file = Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
-    return ImageFont.truetype(str(file), size)  # Pillow 10.0 takes no Path
-
-
-def _arrange(pictures: list[Image.Image]) -> Image.Image:
-    """Side by side; four in two rows."""
-    columns = 2 if len(pictures) == 4 else len(pictures)
-    width, height = pictures[0].size
-    gap = width // 40
-    size = columns * (width + gap) - gap, -(-len(pictures) // columns) * height
-    result = Image.new("RGB", size, "white")
-    for i, picture in enumerate(pictures):
-        result.paste(picture, (i % columns * (width + gap), i // columns * height))
+    for i, (picture, lines) in enumerate(zip(pictures, captions, strict=True)):
+        x, y = sheet.place(i)
+        result.paste(picture.convert("RGB"), (x, y))
+        for k, (line, face) in enumerate(lines):
+            down = sheet.margin // 2 + round(1.3 * sheet.text * k)
+            draw.text((x + sheet.margin, y - sheet.top + down), line, INK, face)
     return result

@@ -27,7 +27,7 @@ HELP: dict[str, str] = {
     "play": "Play the sampling from noise to data; the keys beside it stop and repeat",
 }
 HELP |= {name: knob.help for name, knob in all_knobs().items()}
-HELP |= {f"layer-{name}": f"Show or hide: {label}" for name, label in LAYERS.items()}
+HELP |= {f"layer-{name}": f"Show or hide: {row.label}" for name, row in LAYERS.items()}
 """What the pointer says over each control."""
 
 HIDEABLE = (

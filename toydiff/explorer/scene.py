@@ -146,13 +146,13 @@ def default_scenes() -> Mapping[str, Scene]:
     Made when first asked for: the view of a drawing needs its mixture, and an import must start no backend of JAX.
     """
     alone = {name: Scene((state,)) for name, state in PRESETS.items()}
-    cfg, autoguidance = (PRESETS[f"Figure 1 {name}"] for name in ("(c): CFG", "(e): autoguidance"))
+    cfg, autoguidance = (PRESETS[f"Fig. 1{name}"] for name in ("c: CFG", "e: autoguidance"))
     letters = [with_classes(State(method=method, weight=2.0), "letters", "A") for method in ("cfg", "autoguidance")]
     return MappingProxyType(
         alone
         | {
-            "Compare: CFG and autoguidance": compare(cfg, autoguidance),
-            "Compare: the four of Figure 1": compare(*list(PRESETS.values())[:4]),
-            "Drawn letters: CFG and autoguidance": compare(*letters),
+            "CFG and autoguidance": compare(cfg, autoguidance),
+            "Fig. 1: all four": compare(*list(PRESETS.values())[:4]),
+            "Letters": compare(*letters),
         }
     )

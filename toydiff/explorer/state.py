@@ -8,35 +8,20 @@ from typing import Any
 from toydiff.base.checks import choice, count, number
 from toydiff.base.score_model import LARGEST_SIGMA
 from toydiff.distributions import catalogue
+from toydiff.explorer.layers import LAYERS as LAYERS  # noqa: PLC0414 - what a state can show
 from toydiff.guidance.methods import METHODS
 from toydiff.guidance.named import default_guide_networks
 from toydiff.measuring.setting import ModelChoice as ModelChoice  # noqa: PLC0414 - a state is made of them
 from toydiff.measuring.setting import Setting, check_networks, json_values, known_fields, numbers
 from toydiff.networks.bundles import default_main
 from toydiff.networks.library import BUNDLE, BUNDLED, Library
-from toydiff.results.plotting import FULL_VIEW, ZOOM_VIEW, View
+from toydiff.results.plotting import ZOOM_VIEW, View
 from toydiff.sampling.schedules import STEPS, nearest_level, noise_schedule
 
 SIGMAS = tuple(noise_schedule().tolist())
 """The noise levels of the paper's solver, from sigma_max to 0, the data: stops of the slider."""
-LAYERS: dict[str, str] = {
-    "outlines": "class outlines",
-    "samples": "samples",
-    "outliers": "outliers in pink",
-    "trajectories": "trajectories",
-    "rescue": "lines from unguided to guided",
-    "density_main": "density p1, main",
-    "density_guide": "density p0, guide",
-    "density_guided": "guided density",
-    "ratio": "ratio p1/p0",
-    "arrows_main": "score arrows, main",
-    "arrows_guide": "score arrows, guide",
-    "arrows_difference": "score arrows, difference",
-    "arrows_guided": "score arrows, guided",
-    "arrows_exact": "score arrows, exact",
-}
-"""What can be switched on and off, with its label, from back to front."""
-
+TREE_VIEW = View(0.4, 0.42, 1.12)
+"""Fits class A of the tree, which fills no more than three quarters of the paper's view."""
 GUIDE_SIZE = 16, 1 / 16
 """Width, and part of the main model's steps, of a guide on a drawing: of five that were tried, the one that left the
 fewest outliers on each of the three that are bundled."""
@@ -50,10 +35,10 @@ class State(Setting):
         InputError: a field is out of range; the message names it and says what would be accepted.
     """
 
-    points: int = 8192  #: drawn when nothing moves
+    points: int = 4096  #: drawn when nothing moves
     sigma: float = 0.0  #: the noise level on show; 0 is the data
     layers: tuple[str, ...] = ("outlines", "samples", "outliers")
-    view: View = FULL_VIEW
+    view: View = TREE_VIEW
     probe: tuple[float, float] | None = None  #: the point that is looked at closely
 
     def __post_init__(self) -> None:
@@ -111,7 +96,7 @@ class State(Setting):
         if steps:
             fields.setdefault("sigma", SIGMAS[count("step", values["step"], 0, STEPS)])
         if "view" in fields:
-            fields["view"] = FULL_VIEW._replace(**known_fields("view", fields["view"], set(View._fields)))
+            fields["view"] = TREE_VIEW._replace(**known_fields("view", fields["view"], set(View._fields)))
         return fields
 
 
@@ -131,7 +116,7 @@ def default_models(
 
 
 def with_method(state: State, method: str) -> State:
-    """The state with another method, its weight and, where networks of the family stand for it, its guide.
+    """The state with another method, its weight, its interval and, where bundled networks stand for it, its guide.
 
     Raises:
         InputError: there is no such method.
@@ -140,7 +125,8 @@ def with_method(state: State, method: str) -> State:
     guides = default_guide_networks(method, state.distribution)
     own = state.guide.exact or state.guide.family != BUNDLED or not guides
     guide = state.guide if own else ModelChoice.named(guides[0])
-    return replace(state, method=method, weight=row.weight, weight_curve=None, guide=guide)
+    brought = replace(state, method=method, knobs=(), weight=row.weight, weight_curve=None)
+    return replace(brought, interval=row.interval, guide=guide)
 
 
 def newest(
@@ -189,49 +175,30 @@ def with_classes(state: State, distribution: catalogue.Source, classes: str, lib
 
 
 PRESETS: dict[str, State] = {
-    "Figure 1 (b): unguided": State(method="unguided", weight=1.0),
-    "Figure 1 (c): CFG": State(method="cfg", weight=4.0),
-    "Figure 1 (d): truncation": State(method="truncation", weight=1.4),
-    "Figure 1 (e): autoguidance": State(),
-    "Fewest outliers with 95% of the branches": State(
-        method="sharpened", weight=2.5, interval=(0.003, 0.04), guide=ModelChoice(64, 1024)
+    "Fig. 1b: unguided": State(method="unguided", weight=1.0),
+    "Fig. 1c: CFG": State(method="cfg", weight=4.0),
+    "Fig. 1d: truncation": State(method="truncation", weight=1.4),
+    "Fig. 1e: autoguidance": State(),
+    # What counts as kept depends on how many samples there are: of as many as these.
+    "Fewest outliers, 95% kept": State(
+        method="sharpened", weight=2.0, interval=(0.003, 0.04), guide=ModelChoice(64, 1024), points=8192
     ),
-    "Figure 2: ratio close up": State(
+    "Fig. 2: ratio": State(
         method="cfg", weight=4.0, sigma=SIGMAS[23], layers=("outlines", "ratio", "arrows_difference"), view=ZOOM_VIEW
     ),
-    "Figure 2: trajectories close up": State(
+    "Fig. 2: trajectories": State(
         method="cfg", weight=4.0, points=2048, layers=("outlines", "trajectories", "samples"), view=ZOOM_VIEW
     ),
-    "Figure 9: main density": State(sigma=SIGMAS[20], layers=("outlines", "density_main")),
-    "Figure 9: autoguidance ratio": State(sigma=SIGMAS[20], layers=("outlines", "ratio")),
+    "Fig. 9: density": State(sigma=SIGMAS[20], layers=("outlines", "density_main")),
+    "Fig. 9: ratio": State(sigma=SIGMAS[20], layers=("outlines", "ratio")),
 }
 """Views of the paper's figures."""
 
 
 def whole_view(distribution: catalogue.Source, classes: str) -> View:
-    """A view of all that is sampled; of the tree's class A the paper's."""
+    """A view of all that is sampled."""
     if (distribution, classes) == ("fractal_tree", "A"):
-        return FULL_VIEW
+        return TREE_VIEW
     low, high = catalogue.distribution(distribution, classes).extent()
     x, y = (float(v) for v in (low + high) / 2)
-    return View(x, y, 0.55 * float((high - low).max()))
-
-
-def reset_view(state: State) -> State:
-    """The state with all that is sampled in view."""
-    return replace(state, view=whole_view(state.distribution, state.classes))
-
-
-def zoom(state: State, factor: float, x: float, y: float) -> State:
-    """The state zoomed by `factor` (below 1: closer) with the point (x, y) kept in its place."""
-    old = state.view
-    half_width = min(max(old.half_width * factor, 0.01), 10.0)
-    ratio = half_width / old.half_width
-    return replace(state, view=View(x + (old.x - x) * ratio, y + (old.y - y) * ratio, half_width))
-
-
-def pan(state: State, dx: float, dy: float) -> State:
-    """The state with the view moved by (dx, dy)."""
-    limit = 10.0
-    x, y = (math.copysign(min(abs(v), limit), v) for v in (state.view.x + dx, state.view.y + dy))
-    return replace(state, view=state.view._replace(x=x, y=y))
+    return View(x, y, 0.53 * float((high - low).max()))

@@ -1,5 +1,6 @@
 """What a row of the table of guidance methods carries: a rule, the models it takes as guides, and its knobs."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,6 +165,8 @@ class Method(NamedTuple):
     knobs: Mapping[str, Knob] = {"weight": weight_knob(1.0)}
     """What can be turned; the weight's default is the paper's for its figures. Without a weight nothing is guided."""
     reach: Reach = Reach()
+    interval: tuple[float, float] = (0.0, math.inf)
+    """The noise levels lo < sigma <= hi at which it is meant to act; what chooses the method by itself begins there."""
 
     @property
     def is_guided(self) -> bool:

@@ -118,6 +118,7 @@ RULES: dict[str, Method] = {
         "toydiff",
         (Bad(64, 1024),),
         {"weight": weight_knob(3.0)},
+        interval=(0.003, 0.04),
     ),
     "classifier": Method(
         linear(one_weight, implied_by_classifier),

@@ -49,8 +49,8 @@ class Metric(NamedTuple):
 
 
 def outliers(samples: Scored, q: float) -> np.ndarray:
-    """Whether the exact log density of each sample lies below the q quantile of exact samples, [n]."""
-    return samples.log_density < samples.reference.quantile(q)
+    """Whether the exact log density of each sample lies below the q quantile of exact samples, [n]; NaN is one too."""
+    return ~(samples.log_density >= samples.reference.quantile(q))
 
 
 def median_log_density(samples: Scored) -> float:

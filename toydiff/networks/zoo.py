@@ -82,12 +82,13 @@ def list_models(distribution: catalogue.Source = "fractal_tree") -> tuple[ModelN
     """The bundled networks of a distribution, by class, width and steps; none of a drawing of your own."""
     if isinstance(distribution, Drawing):
         return ()
-    return _listed(WEIGHTS / distribution)
+    return _listed(f"{WEIGHTS}/{distribution}")
 
 
 @cache
-def _listed(folder: Path) -> tuple[ModelName, ...]:
-    stems = [path.stem.split("-") for path in folder.glob("*.safetensors")]
+def _listed(folder: str) -> tuple[ModelName, ...]:
+    """By the name of the folder: a path is made anew each time, and a drag asks often."""
+    stems = [path.stem.split("-") for path in Path(folder).glob("*.safetensors")]
     return tuple(sorted(ModelName(c, int(w), int(s), bool(rest)) for c, w, s, *rest in stems))
 
 

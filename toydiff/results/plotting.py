@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+from contourpy import contour_generator
 from jax.typing import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.container import ErrorbarContainer
 from matplotlib.contour import QuadContourSet
 from matplotlib.image import AxesImage
+from matplotlib.path import Path
 from matplotlib.quiver import Quiver
 
 from toydiff.base.checks import InputError, number
@@ -173,6 +175,17 @@ def plot_outline(
     if fill:
         ax.contourf(x, y, v, [level, 1e-6], colors=[hue.light])
     return ax.contour(x, y, v, [level], colors=[hue.strong], linewidths=linewidth, linestyles="solid")
+
+
+def outline_lines(truth: Exact, *, view: View, resolution: int) -> list[np.ndarray]:
+    """The lines of `plot_outline` [n, 2] each, all closed: where they leave the view, along its edge."""
+    x, y, v = _outline_field(truth, 0.0, view, False, resolution)
+    inside = np.full_like(v, 10 * OUTLINE_LEVEL)
+    inside[1:-1, 1:-1] = v[1:-1, 1:-1]
+    lines: Any = contour_generator(x, y, inside).lines(OUTLINE_LEVEL)
+    unit = view.half_width / 2000  # points that lie closer than a ninth of it to a straight line are left out
+    simple = (Path(line / unit).cleaned(simplify=True, curves=False).vertices for line in lines)
+    return [np.asarray(line, float)[:-1] * unit for line in simple]
 
 
 @lru_cache(maxsize=16)

@@ -1,4 +1,4 @@
-"""`toydiff explore`: the explorer's notebook or a lesson in JupyterLab, or the explorer as a page without code."""
+"""`toydiff explore`: the explorer's notebook or a lesson in JupyterLab."""
 
 import importlib.util
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from toydiff.base.checks import InputError, count
 
-NOTEBOOK = "explorer.ipynb"
+NOTEBOOK, SLIDERS = "explorer.ipynb", "sliders.ipynb"
 LESSONS = (
     "1-noise-and-scores.ipynb",
     "2-training.ipynb",
@@ -22,7 +22,7 @@ LESSONS = (
     "6-measure.ipynb",
     "7-your-own-guidance.ipynb",
 )
-# Voila's pages ask other servers for fonts and MathJax: the browser is told to ask none but this one.
+# Whatever a page wants: the browser is told to ask no server but this one.
 ONLY_HERE = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://127.0.0.1:{port}; frame-ancestors 'self'"
 
 
@@ -32,30 +32,23 @@ def notebook_folder() -> Path:
     return next(folder for folder in (package / "notebooks", package.parent / "notebooks") if folder.is_dir())
 
 
-def serve(*, app: bool = False, lesson: int | None = None, port: int | None = None, browser: bool = True) -> int:
+def serve(*, lesson: int | None = None, port: int | None = None, browser: bool = True) -> int:
     """Run a Jupyter server on the loopback interface until it ends or Ctrl-C; its exit status.
 
     Args:
-        app: show the page without code (Voila) in place of JupyterLab.
         lesson: the number of the lesson that is opened, from 1; by default the explorer.
         port: to listen on; by default a free one.
         browser: open the page.
 
     Raises:
-        InputError: JupyterLab is not installed, there is no such lesson, a lesson is to be shown without code, the
-            port is out of range or taken, or the notebooks cannot be put into the folder toydiff-notebooks.
+        InputError: JupyterLab is not installed, there is no such lesson, the port is out of range or taken, or the
+            notebooks cannot be put into the folder toydiff-notebooks.
     """
-    if lesson is not None and app:
-        raise InputError("a lesson's exercises are code, which --app hides; leave out --app or --lesson")
     opened = NOTEBOOK if lesson is None else LESSONS[count("lesson", lesson, 1, len(LESSONS)) - 1]
-    for module in ("jupyterlab", "voila", "anywidget"):
-        if importlib.util.find_spec(module) is None:
-            raise InputError(
-                f"{module} is not installed: use make explore, or pip install -e '.[lab]' in toydiff's folder"
-            )
+    require("jupyterlab", "anywidget")
     port = _usable_port(port)
     folder = _copied_notebooks()
-    page = f"/voila/render/{opened}" if app else f"/doc/tree/{opened}"  # one document, without the panels beside it
+    page = f"/doc/tree/{opened}"  # one document, without the panels beside it
     token = secrets.token_urlsafe(24)
     # The token goes by the environment: a command line can be read by every user of the machine.
     config = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
@@ -77,6 +70,19 @@ def serve(*, app: bool = False, lesson: int | None = None, port: int | None = No
         server.wait()
 
 
+def require(*modules: str) -> None:
+    """Say which module is missing.
+
+    Raises:
+        InputError: one is.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise InputError(
+                f"{module} is not installed: use make explore, or pip install -e '.[lab]' in toydiff's folder"
+            )
+
+
 def _command(folder: Path, port: int, page: str, browser: bool) -> list[str]:
     headers = {"Content-Security-Policy": ONLY_HERE.format(port=port)}
     return [
@@ -95,7 +101,7 @@ def _copied_notebooks() -> Path:
     folder = Path("toydiff-notebooks").resolve()
     try:
         folder.mkdir(exist_ok=True)
-        for name in (NOTEBOOK, *LESSONS):
+        for name in (NOTEBOOK, SLIDERS, *LESSONS):
             if not (folder / name).exists():
                 shutil.copy(notebook_folder() / name, folder)
     except OSError as error:

@@ -11,7 +11,7 @@ import ipywidgets as w
 import matplotlib as mpl
 import numpy as np
 import PIL.Image
-from IPython.display import HTML, Image, display
+from IPython.display import HTML, Image, Javascript, display
 from jax.typing import ArrayLike
 from matplotlib.figure import Figure
 
@@ -37,7 +37,8 @@ STYLE: Any = {"font.size": 11, "axes.titlesize": 12, "axes.linewidth": 0.6, "axe
 WIDTH, TALLEST = 10.4, 3.6
 """Inches, at 100 pixels each: what a notebook in a window of 1280 x 720 shows without scrolling."""
 STYLE_SHEET = """<style>
-.toydiff-prediction .toydiff-question { font-size: 1.25em; font-weight: 600; line-height: 1.35 }
+.toydiff-prediction { border-left: 6px solid #1a5fb4; background: #eef4fb; padding: .5em 1em; border-radius: 4px }
+.toydiff-prediction .toydiff-question { font-size: 1.45em; font-weight: 600; line-height: 1.3 }
 .toydiff-prediction .widget-radio-box label { font-size: 1.2em; line-height: 1.5 }
 </style>"""
 SHARPNESS = 1.6
@@ -49,6 +50,9 @@ keep_compiled()  # a lesson that is opened again need not wait
 
 class Prediction(w.VBox):
     """A question; its answer is measured and shown after a choice was made. See `predict`."""
+
+    answered = False
+    """Whether any was, in this kernel."""
 
     def __init__(self, question: str, choices: Sequence[str], reveal: Callable[[], str]):
         """Ask."""
@@ -73,7 +77,7 @@ class Prediction(w.VBox):
         """
         if self.radio.index is None:
             raise InputError("nothing is predicted yet; choose an answer first")
-        self.radio.disabled = self.button.disabled = True
+        self.radio.disabled = self.button.disabled = Prediction.answered = True
         self.button.description = "measuring …"
         self.output.clear_output()
         try:
@@ -85,6 +89,13 @@ class Prediction(w.VBox):
             as_predicted = self.right == self.radio.value
             text = f"You predicted: <b>{html.escape(self.radio.value)}</b>. Measured: <b>{html.escape(self.right)}</b>."
             self.result.value = _box(GREEN if as_predicted else AMBER, f"{'✓' if as_predicted else '✗'} {text}")
+
+
+def back_to_the_first_question() -> None:
+    """Where all cells were run at once, show the first question again; not to who has answered one."""
+    if not Prediction.answered:
+        there = "document.querySelector('.toydiff-prediction')?.scrollIntoView({ block: 'center' })"
+        display(Javascript(f"setTimeout(() => {there}, 500)"))
 
 
 def predict(question: str, choices: Sequence[str], reveal: Callable[[], str]) -> Prediction:

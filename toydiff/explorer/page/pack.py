@@ -1,7 +1,7 @@
 """Runs as few bytes: points in whole steps, each guessed from the weight and the noise level before it.
 
 Neighbouring weights send the same noise along nearly the same way, so what is left of a guess is small, and a general
-compressor makes half a byte of it. `page.js` holds the inverse.
+compressor makes half a byte of it. `engine.js` holds the inverse.
 """
 
 import zlib
@@ -45,7 +45,7 @@ def pack(run: np.ndarray, base: np.ndarray, outliers: np.ndarray, sigma: np.ndar
     apart = (run - before)[:, :-1] * (quantum[:-1] / quantum[1:])[:, None, None]
     rest = run - before
     rest[:, 1:] -= np.floor(apart + 0.5).astype(np.int64)
-    folded = np.where(rest >= 0, 2 * rest, -2 * rest - 1).transpose(0, 1, 3, 2)  # all x of a level, then all y
+    folded = np.where(rest >= 0, 2 * rest, -2 * rest - 1)
     large = folded >= ESCAPE
     parts = (
         np.where(large, ESCAPE, folded).astype(np.uint8).tobytes(),

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from toydiff.base.checks import InputError, choice, several
-from toydiff.explorer import compute
+from toydiff.explorer.compute import Quality, outliers, trajectory
+from toydiff.explorer.frames import numbers
 from toydiff.explorer.state import State, with_method
 from toydiff.guidance.methods import METHODS
 from toydiff.measuring.setting import ModelChoice
@@ -27,12 +28,20 @@ PAPERS = ("unguided", "cfg", "truncation", "autoguidance")
 class Run(NamedTuple):
     """A method with one guide, from the same noise at every weight."""
 
-    method: str
-    guide: ModelChoice | None  # None where there is no network to choose
-    weights: tuple[float, ...]
+    states: Sequence[State]  # one for each weight
     path: np.ndarray  # the points that are shown, at the noise levels of LEVELS: [weights, levels, points, 2]
     outliers: np.ndarray  # which of them end as outliers, [weights, points]
-    numbers: list[dict[str, compute.Number]]  # for each weight, of more samples than are shown
+    numbers: list[dict[str, Any]]  # for each weight, of more samples than are shown
+
+    @property
+    def method(self) -> str:
+        """Of all its states."""
+        return self.states[0].method
+
+    @property
+    def sized(self) -> bool:
+        """Whether its guide is a network, of which there are several sizes."""
+        return bool(self.states[0].row.networks) and not self.states[0].guide.exact
 
 
 def weights_of(method: str) -> tuple[float, ...]:
@@ -46,15 +55,13 @@ def weights_of(method: str) -> tuple[float, ...]:
     return tuple(round(1 + unit * step, 2) for step in GRID) if row.is_guided else (1.0,)
 
 
-def guides_of(state: State) -> list[ModelChoice | None]:
+def guides_of(state: State) -> list[ModelChoice]:
     """The guides that the page offers in place of the state's.
 
     Of bundled networks every width up to that of the main model, each with three lengths of training: the
     shortest, the state's and the longest.
     """
-    if not state.row.networks:
-        return [None]
-    if state.guide.exact:
+    if not state.row.networks or state.guide.exact:
         return [state.guide]
     widths, steps = BUNDLE.available(state.distribution, state.guide.family)
     widths = [width for width in widths if state.main.exact or width <= max(state.main.width, state.guide.width)]
@@ -73,16 +80,19 @@ def states_of(state: State, methods: Sequence[str]) -> list[list[State]]:
         raise InputError(f"methods are {', '.join(methods) or 'none'}; name one or more, each once")
     rows = [replace(state_of(state, name), weight=1.0, weight_curve=None) for name in methods]
     return [
-        [replace(row, weight=weight, guide=guide or row.guide) for weight in weights_of(row.method)]
+        [replace(row, weight=weight, guide=guide) for weight in weights_of(row.method)]
         for row in rows
         for guide in guides_of(row)
     ]
 
 
 def state_of(state: State, method: str) -> State:
-    """The state with another method, and with that method's own guide where the state has its method's own."""
+    """The state, or another method with what it brings; its guide only where the state has its method's own."""
+    if method == state.method:
+        return state
     usual = state.guide == with_method(state, state.method).guide
-    return with_method(state, method) if usual else replace(state, method=method)
+    changed = with_method(state, method)
+    return changed if usual else replace(changed, guide=state.guide)
 
 
 def compute_runs(states: Sequence[Sequence[State]], points: int, samples: int) -> Iterator[Run]:
@@ -93,15 +103,8 @@ def compute_runs(states: Sequence[Sequence[State]], points: int, samples: int) -
         points: how many are shown.
         samples: how many are measured; those shown are the first of them.
     """
-    quality = compute.Quality(samples, 0)
+    quality = Quality(samples, 0)
     for run in states:
-        first = run[0]
-        paths = [np.asarray(compute.trajectory(state, quality).x)[list(LEVELS), :points] for state in run]
-        yield Run(
-            first.method,
-            None if first.guide.exact or not first.row.networks else first.guide,
-            tuple(state.weight for state in run),
-            np.stack(paths),
-            np.stack([compute.outliers(state, quality)[:points] for state in run]),
-            [compute.measure(state, quality) for state in run],
-        )
+        paths = [np.asarray(trajectory(state, quality).x)[list(LEVELS), :points] for state in run]
+        ends = [outliers(state, quality)[:points] for state in run]
+        yield Run(run, np.stack(paths), np.stack(ends), [numbers(state, quality).header for state in run])

@@ -1,0 +1,113 @@
+// Makers of elements, and the few controls of which everything is made: native ones, each with a label and a help text.
+let made = 0;
+
+export function make(parent, tag, props = {}, attrs = {}) {
+  const { name, ...rest } = props;
+  const element = Object.assign(document.createElement(tag), rest);
+  if (name) element.classList.add(`toydiff-${name}`);
+  for (const [key, value] of Object.entries(attrs)) element.setAttribute(key, value);
+  parent?.append(element);
+  return element;
+}
+
+export function button(parent, name, label, help, act) {
+  const element = make(parent, "button", { name, type: "button", textContent: label, title: help });
+  element.addEventListener("click", () => act(element));
+  return element;
+}
+
+// A label with a control in it, whose words stand before it; the control gets the name.
+function labelled(parent, kind, label, control) {
+  const element = make(parent, "label", { name: kind });
+  make(element, "span", { textContent: label });
+  element.append(control);
+  return control;
+}
+
+export function check(parent, name, label, help, act) {
+  const input = make(null, "input", { name, type: "checkbox", title: help });
+  const element = make(parent, "label", { name: "check", title: help });
+  element.append(input, make(null, "span", { textContent: label }));
+  input.addEventListener("change", () => act(input.checked));
+  return input;
+}
+
+// `fill` sets what there is to choose, as [value, label], and what is chosen; untouched where it is the same.
+export function menu(parent, name, label, help, act) {
+  const select = labelled(parent, "menu", label, make(null, "select", { name, title: help }));
+  if (!label) select.setAttribute("aria-label", help);
+  select.addEventListener("change", () => act(select.value));
+  select.fill = (options, chosen) => {
+    const wanted = JSON.stringify(options);
+    if (select.dataset.holds !== wanted) {
+      select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+      select.dataset.holds = wanted;
+    }
+    select.value = String(chosen);
+  };
+  return select;
+}
+
+// `act(value, final)` while it is dragged, and once more when it is let go.
+export function slider(parent, name, label, help, range, act) {
+  const props = { name, type: "range", title: help, ...range };
+  const input = make(null, "input", props, { "aria-label": label });
+  labelled(parent, "slider", "", input);
+  input.addEventListener("input", () => act(Number(input.value), false));
+  input.addEventListener("change", () => act(Number(input.value), true));
+  return input;
+}
+
+// Text that is taken with Enter, or when the box is left; `show` does not disturb who is typing.
+export function box(parent, name, label, help, act) {
+  const input = labelled(parent, "box", label, make(null, "input", { name, type: "text", title: help }));
+  input.setAttribute("aria-label", label || help);
+  let shown = "";
+  const take = () => {
+    if (input.value !== shown) act((shown = input.value));
+  };
+  input.addEventListener("keydown", (event) => event.key === "Enter" && take());
+  input.addEventListener("blur", take);
+  input.show = (text) => {
+    if (document.activeElement === input && input.value !== shown) return;
+    input.value = shown = String(text);
+  };
+  return input;
+}
+
+export function fileButton(parent, name, label, help, accept, act, multiple = false) {
+  const input = make(null, "input", { type: "file", accept, multiple, hidden: true });
+  const element = button(parent, name, label, help, () => input.click());
+  element.append(input);
+  input.addEventListener("click", (event) => event.stopPropagation());
+  input.addEventListener("change", async () => {
+    const read = async (file) => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) });
+    const files = await Promise.all([...input.files].map(read));
+    input.value = ""; // so that the same file can be chosen again
+    if (files.length) act(files);
+  });
+  return element;
+}
+
+// Why a control has no effect now stands beside it; without a reason it is free.
+export function explain(control, reason) {
+  const place = control.closest("label") ?? control;
+  let note = place.nextElementSibling;
+  if (!note?.classList.contains("toydiff-reason")) note = null;
+  control.disabled = Boolean(reason);
+  if (!reason) {
+    note?.remove();
+    control.removeAttribute("aria-describedby");
+    return;
+  }
+  if (!note) {
+    note = make(null, "p", { name: "reason", id: `toydiff-reason-${++made}` });
+    place.after(note);
+  }
+  if (note.textContent !== reason) note.textContent = reason;
+  control.setAttribute("aria-describedby", note.id);
+}
+
+export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+export const short = (value) => String(Number(Number(value).toPrecision(3)));
+export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

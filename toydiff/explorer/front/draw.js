@@ -1,0 +1,74 @@
+// Drawing a distribution: strokes of two classes on a pad, of which the kernel makes an exact mixture.
+import { button, fileButton, make, menu, slider } from "./dom.js";
+import { drawerRow, drawerSection, explainAll } from "./drawer_parts.js";
+import { pad } from "./drawing_pad.js";
+
+const PEN = 0.1; // thickness, of a pad that is 2 wide
+
+export function drawSection(store) {
+  const section = drawerSection("draw", "Draw");
+  const colours = { A: "", B: "" };
+  const pens = drawerRow(section);
+  pens.setAttribute("role", "group");
+  pens.setAttribute("aria-label", "Pen");
+  const keys = Object.keys(colours).map((name) => {
+    const help = `Strokes to come are of class ${name}`;
+    return button(pens, `draw-pen-${name}`, `class ${name}`, help, () => take(name));
+  });
+  const board = pad(section, { colours, change: changed });
+  board.thickness = PEN;
+  function take(pen) {
+    board.pen = pen;
+    Object.keys(colours).forEach((name, i) => keys[i].setAttribute("aria-pressed", String(name === pen)));
+  }
+
+  const thick = drawerRow(section);
+  make(thick, "span", { textContent: "thin" }, { "aria-hidden": "true" });
+  const range = { min: 0.02, max: 0.3, step: 0.01, value: PEN };
+  slider(thick, "draw-thickness", "thickness of the pen", "How thick the strokes to come are", range, (wide) => {
+    board.thickness = wide;
+  });
+  make(thick, "span", { textContent: "thick" }, { "aria-hidden": "true" });
+
+  const edit = drawerRow(section);
+  const put = (strokes) => {
+    board.put(strokes);
+    changed();
+  };
+  const undo = button(edit, "draw-undo", "Undo", "Take the last stroke back (Ctrl+Z on the pad)", () => {
+    put(board.strokes.slice(0, -1));
+  });
+  const clear = button(edit, "draw-clear", "Clear", "An empty pad", () => put([]));
+  const ask = (action) => () => store.act(action, { strokes: board.strokes });
+  const save = button(edit, "draw-save", "Save", "The drawing as a file", ask("save-drawing"));
+  const help = "Make a distribution of the drawing, and show it";
+  const explore = button(edit, "draw-explore", "Explore", help, ask("explore-drawing"));
+
+  const others = drawerRow(section);
+  const bundled = menu(others, "draw-bundled", "", "Put a drawing that comes with toydiff on the pad", (name) => {
+    if (name) store.act("bundled-drawing", { name });
+    bundled.value = "";
+  });
+  fileButton(others, "draw-open", "Open", "A drawing that was saved here or in Python", ".json", ([file]) => {
+    store.act("open-drawing", {}, [file.bytes]);
+  });
+
+  function changed() {
+    const { strokes } = board;
+    undo.disabled = clear.disabled = !strokes.length;
+    explainAll([save, explore], strokes.some((one) => one.class === "A") ? "" : "first a stroke of class A");
+  }
+  function update() {
+    Object.keys(colours).forEach((name, i) => {
+      colours[name] = store.about.pens[name];
+      keys[i].style.setProperty("--toydiff-pen", colours[name]);
+    });
+    bundled.fill([["", "on the pad …"], ...store.about.drawings.map((name) => [name, name])], "");
+  }
+  store.on("scene", update);
+  store.on("strokes", put);
+  if (store.about) update();
+  take("A");
+  changed();
+  return section;
+}

@@ -1,0 +1,38 @@
+// From the units of the data to pixels and back, in a square picture.
+export class Lens {
+  constructor(view, side, grown = 1) {
+    this.zoom = side / (2 * view.half_width * grown);
+    Object.assign(this, { side, left: side / 2 - view.x * this.zoom, top: side / 2 + view.y * this.zoom });
+  }
+
+  x(value) {
+    return this.left + value * this.zoom;
+  }
+
+  y(value) {
+    return this.top - value * this.zoom;
+  }
+
+  // The point of the data under a pixel.
+  at(px, py) {
+    return [(px - this.left) / this.zoom, (this.top - py) / this.zoom];
+  }
+
+  // Where a square view lies: left, top and side.
+  box(view) {
+    return [this.x(view.x - view.half_width), this.y(view.y + view.half_width), 2 * view.half_width * this.zoom];
+  }
+}
+
+// The view after zooming by a factor (below 1: closer), with the point (x, y) kept in its place.
+export function zoomed(view, factor, x, y) {
+  const half_width = Math.max(0.01, Math.min(10, view.half_width * factor));
+  const ratio = half_width / view.half_width;
+  return within({ x: x + (view.x - x) * ratio, y: y + (view.y - y) * ratio, half_width });
+}
+
+export function moved(view, dx, dy) {
+  return within({ ...view, x: view.x + dx, y: view.y + dy });
+}
+
+const within = (view) => ({ ...view, x: Math.max(-10, Math.min(10, view.x)), y: Math.max(-10, Math.min(10, view.y)) });

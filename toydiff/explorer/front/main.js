@@ -1,0 +1,373 @@
+// The explorer in an element: what a host carries between it and the kernel is all that it knows of the outside.
+import { NoiseStrip, TopBar } from "./bars.js";
+import { chart } from "./chart.js";
+import { make } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { heightFor, measured } from "./layout.js";
+import { bestOf } from "./numbers.js";
+import { Panel } from "./panel.js";
+import { Store } from "./store.js";
+
+const SHOWN = { weight: ["method", "weight"], guidance: ["method", "weight", "guide"], all: [] };
+const CURVES = ["outlier_rate_0.001", "branch_coverage"];
+
+class View {
+  constructor(root, store) {
+    Object.assign(this, { root, store, panels: [] });
+    this.top = new TopBar(store, this);
+    this.strip = new NoiseStrip(store);
+    store.ui.grow ??= store.about.grow;
+    this.drawer = new Drawer(store);
+    root.append(this.top.element);
+    this.banner = make(root, "div", { name: "scene-title" });
+    [this.title, this.question] = [make(this.banner, "h2"), make(this.banner, "p")];
+    this.body = make(root, "div", { name: "body" });
+    this.left = make(this.body, "div", { name: "left" });
+    this.grid = make(this.body, "div", { name: "grid" });
+    this.right = make(this.body, "div", { name: "right" });
+    this.body.append(this.drawer.element);
+    root.append(this.strip.element);
+    this.after = make(root, "div", { name: "after" });
+    this.side();
+    this.message = make(root, "p", { name: "message", hidden: true }, { role: "status" });
+    this.leave = make(root, "button", { name: "leave", textContent: "Esc: leave", hidden: true });
+    this.leave.addEventListener("click", () => this.escape());
+    this.listen();
+  }
+
+  side() {
+    this.numbers = make(this.right, "div", { name: "numbers-place" });
+    this.probe = make(this.right, "table", { name: "probe" });
+    this.curves = make(this.right, "div", { name: "curve" });
+    this.chart = chart(this.curves, "curve-chart");
+    this.legend = make(this.right, "p", { name: "legend" });
+  }
+
+  listen() {
+    const { store, root } = this;
+    this.off = [
+      store.on("scene", () => this.changed()),
+      store.on("frame", () => this.frame()),
+      store.on("ring", (i) => this.ring(i)),
+      store.on("enlarge", (i) => this.enlarge(i)),
+      store.on("say", ({ text, error }) => this.say(text, error)),
+      store.on("silent", (silent) => this.silent(silent)),
+      store.on("offer", ({ name, mime }, [content]) => offer(name, mime, content)),
+    ];
+    root.addEventListener("keydown", (event) => this.key(event));
+    const lead = (event) => this.lead(event);
+    document.addEventListener("keydown", lead);
+    this.off.push(() => document.removeEventListener("keydown", lead));
+    this.resized = new ResizeObserver(() => this.changed());
+    this.resized.observe(root);
+    const again = () => this.changed();
+    addEventListener("resize", again);
+    this.off.push(() => removeEventListener("resize", again));
+  }
+
+  changed() {
+    this.dirty = true;
+    this.soon();
+  }
+
+  // Draw now: a frame that has come shall not wait for the next picture of the screen.
+  frame() {
+    this.told = false;
+    this.tick(performance.now());
+  }
+
+  soon() {
+    this.asked ??= requestAnimationFrame((now) => {
+      this.asked = null;
+      this.tick(now);
+    });
+  }
+
+  tick(now) {
+    if (!this.store.scene || !this.store.menus.length) return;
+    const playing = this.strip.step(now);
+    if (this.dirty) this.update();
+    let busy = playing;
+    for (const panel of this.visible()) busy = panel.draw(now) || busy;
+    if (!this.told) this.tell();
+    const stale = this.store.pictures.some(({ stale: parts }) => Object.keys(parts).length);
+    if (busy || stale) this.soon();
+  }
+
+  visible() {
+    const { enlarged } = this.store.ui;
+    return enlarged === undefined ? this.panels : this.panels.filter((_, i) => i === enlarged);
+  }
+
+  update() {
+    this.dirty = false;
+    const { store, root } = this;
+    const { scene, ui } = store;
+    while (this.panels.length < scene.panels.length) this.panels.push(new Panel(store, this.panels.length));
+    for (const gone of this.panels.splice(scene.panels.length)) {
+      gone.element.remove();
+      gone.below.remove();
+    }
+    if (ui.enlarged >= scene.panels.length) delete ui.enlarged;
+    const shown = this.visible();
+    const single = scene.panels.length === 1 && !ui.present;
+    if (this.grid.childElementCount !== shown.length || shown.some(({ element }, i) => this.grid.children[i] !== element)) {
+      this.grid.replaceChildren(...shown.map(({ element }) => element));
+      this.after.replaceChildren(...shown.map(({ below }) => below));
+    }
+    this.panels.forEach((panel) => panel.place(single, this.left));
+    for (const panel of this.panels) if (panel.guidance.more.parentNode === panel.guidance.main && !single) panel.guidance.more.remove();
+    this.panels.forEach((panel) => panel.update(single));
+    this.layOut(shown);
+    this.drawer.update(this.panels[scene.active], single);
+    this.top.update(single ? this.panels[0].guidance.words() : "");
+    this.strip.update();
+    this.hide(scene);
+    this.title.textContent = scene.title;
+    this.question.textContent = scene.question;
+    root.dataset.panels = shown.length;
+    this.told = false;
+  }
+
+  layOut(shown) {
+    const { store, root } = this;
+    const { scene, ui } = store;
+    const lecture = Boolean(ui.present);
+    const asked = { panels: shown.length, lecture, card: lecture && shown.length < 3 };
+    const size = measured({ ...asked, width: root.clientWidth, height: heightFor(root), titled: scene.title, asked: scene.question });
+    ui.narrow = size.mode === "narrow";
+    root.dataset.mode = size.mode;
+    this.settle(size);
+    root.classList.toggle("toydiff-compact", size.compact);
+    const { font, ...boxes } = size;
+    root.style.fontSize = `${font}px`;
+    for (const [name, value] of Object.entries(boxes)) if (typeof value === "number") root.style.setProperty(`--${name}`, `${value}px`);
+    for (const panel of shown) panel.side = size.side;
+    this.banner.hidden = !(scene.title || scene.question);
+    this.leave.hidden = !lecture && !scene.hidden.length;
+    this.leave.textContent = lecture ? "Esc: leave" : ui.reveal ? "Esc: as the class sees it" : "Esc: all controls";
+  }
+
+  // The noise level stands below the pictures; in one row with the scene where the window is low, on a phone below the picture.
+  settle({ mode, compact }) {
+    const [strip, bar] = [this.strip.element, this.top.element];
+    const [home, before] = mode === "narrow" ? [this.body, this.right] : compact && mode !== "lecture" ? [bar, this.top.compare] : [this.root, this.after];
+    if (strip.parentNode !== home) home.insertBefore(strip, before);
+  }
+
+  // What a scene hides, and in a lecture what its author leaves; it always comes back with Esc.
+  hide(scene) {
+    const { present, reveal } = this.store.ui;
+    const hidden = new Set(reveal ? [] : scene.hidden);
+    const kept = present && present !== "all" ? new Set(SHOWN[present]) : null;
+    for (const [name, parts] of Object.entries(this.parts())) {
+      const off = hidden.has(name) || (kept && ["method", "weight", "weight-box", "guide", "tabs"].includes(name) && !kept.has(name.replace("-box", "")));
+      for (const part of parts) part?.classList.toggle("toydiff-hidden", Boolean(off));
+    }
+  }
+
+  parts() {
+    const find = (name) => [...this.root.querySelectorAll(`.toydiff-${name}`)].map((one) => one.closest("label") ?? one);
+    const names = this.store.about.hideable;
+    return { ...Object.fromEntries(names.map((name) => [name, find(name)])), guide: find("guide"), tabs: find("more"), noise: find("strip"), "weight-curve": find("bend") };
+  }
+
+  // Numbers, curve, legend and probe: from the newest frames.
+  tell() {
+    this.told = true;
+    const { store } = this;
+    const { about } = store;
+    const all = this.panels.map(({ data }) => data.numbers);
+    const best = bestOf(all, about);
+    const { mode } = this.root.dataset;
+    const beside = mode === "lecture" ? this.panels.length < 3 : this.panels.length === 1;
+    this.panels.forEach((panel, i) => {
+      const title = `${i + 1} ${panel.guidance.words(this.panels.length < 3 && mode !== "lecture")}`;
+      panel.numbers.show(all[i], about, { best: best[i], short: this.panels.length > 2, title });
+      const home = beside ? this.numbers : panel.below;
+      if (panel.numbers.element.parentNode !== home) home.append(panel.numbers.element);
+    });
+    this.showCurves();
+    this.showLegend();
+    this.showProbe();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.panels.forEach((panel) => panel.say()), 500);
+  }
+
+  showCurves() {
+    const { store } = this;
+    const known = this.panels.filter(({ data }) => data.curve?.values.length);
+    const home = this.root.dataset.mode === "compare" ? this.after : this.right;
+    if (this.curves.parentNode !== home) home.insertBefore(this.curves, home === this.right ? this.legend : null);
+    this.curves.hidden = !known.length || Boolean(store.state.probe);
+    if (this.curves.hidden) return;
+    const stale = this.panels.some(({ data }) => data.stale.curve && performance.now() - data.stale.curve.since > 200);
+    this.curves.classList.toggle("toydiff-stale", stale);
+    const { layers, colours, palette } = store.about;
+    const several = this.panels.length > 1;
+    const lines = known.flatMap(({ data, number }) => CURVES.map((name, k) => ({
+      values: data.curve.values.map((value) => (value ? 100 * value[k] : null)),
+      colour: several ? palette[number] : k ? colours.ink : layers.outliers.colour,
+      label: several ? `${number + 1} ${store.menus[number].words.short}` : k ? "branches kept" : "outliers",
+      side: k ? "right" : "left", dashed: Boolean(k), dot: k ? "square" : "round",
+      level: store.scene.panels[number].weight_curve && data.numbers ? 100 * data.numbers.rows[name]?.value : null, // as drawn
+    })));
+    const { weight, weight_curve } = store.state;
+    const wanted = JSON.stringify([lines, weight_curve ? null : weight]);
+    if (wanted === this.charted) return;
+    this.charted = wanted;
+    const x = known[0].data.curve.weights;
+    this.chart.show({
+      x, lines, xLabel: "constant weight w", left: { label: "outliers, %" }, right: { label: "branches kept, %", max: 100 },
+      ...(weight_curve ? {} : { mark: weight }),
+    });
+  }
+
+  showLegend() {
+    const { about, state } = this.store;
+    const shown = state.layers.filter((name) => name !== "rescue").map((name) => [about.layers[name].colour, about.layers[name].legend]);
+    if (state.layers.includes("rescue")) shown.push([about.colours.rescued, "rescued"], [about.colours.lost, "lost"], [about.colours.kept, "neither"]);
+    const meanings = new Map(); // one colour, one entry
+    for (const [colour, label] of shown) meanings.set(colour, [...(meanings.get(colour) ?? []), label]);
+    const rows = [...meanings].map(([colour, labels]) => [colour, labels.join(", ")]);
+    const wanted = JSON.stringify(rows);
+    if (this.legend.dataset.holds === wanted) return;
+    this.legend.dataset.holds = wanted;
+    this.legend.replaceChildren(...rows.map(([colour, label]) => {
+      const item = make(null, "span", { name: "legend-item" });
+      make(item, "i", { name: "swatch" }).style.background = colour;
+      item.append(label);
+      return item;
+    }));
+  }
+
+  showProbe() {
+    const { store } = this;
+    const probe = store.state.probe ? this.panels[store.scene.active].data.probe : null;
+    this.probe.hidden = !probe;
+    if (!probe) return;
+    const row = (cells, tag = "td") => {
+      const line = make(null, "tr");
+      cells.forEach((cell, i) => make(line, i ? tag : "th", { textContent: cell }));
+      return line;
+    };
+    const rows = Object.entries(probe.arrows).map(([name, { length, angle }]) => {
+      const line = row([name, length.toPrecision(3), angle === null ? "–" : `${angle.toFixed(0)}°`]);
+      make(null, "i", { name: "swatch" }).style.background = store.about.colours.probe[name];
+      line.firstChild.prepend(Object.assign(make(null, "i", { name: "swatch" }), { style: `background:${store.about.colours.probe[name]}` }));
+      return line;
+    });
+    const best = this.panels.map(({ data }) => (data.probe?.best ?? null) === null ? "–" : data.probe.best.toFixed(2)).join(", ");
+    this.probe.replaceChildren(row(["σ² score here", "length", "to exact"], "th"), ...rows, row(["best weight here", best, ""]));
+  }
+
+  ring(i) {
+    for (const panel of this.panels) panel.ring = i;
+    this.soon();
+  }
+
+  enlarge(i) {
+    const { ui } = this.store;
+    if (ui.enlarged === undefined) ui.enlarged = i;
+    else delete ui.enlarged;
+    this.changed();
+  }
+
+  present(level) {
+    const { ui } = this.store;
+    ui.present = level || undefined;
+    if (level && !this.drawer.element.hidden) this.toggleDrawer();
+    this.changed();
+  }
+
+  toggleDrawer() {
+    const { element } = this.drawer;
+    element.hidden = !element.hidden;
+    this.top.more.setAttribute("aria-expanded", String(!element.hidden));
+    this.changed();
+  }
+
+  // Keys of a lecture: Esc leaves it, arrows go through the prepared views.
+  lead(event) {
+    const { scenes, named, ui } = this.store;
+    if (event.key === "Escape") this.escape();
+    const by = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 }[event.key];
+    if (!by || !ui.present || event.defaultPrevented || event.target.matches("input, select, textarea, canvas")) return;
+    event.preventDefault();
+    this.store.open(scenes[(scenes.indexOf(named) + by + scenes.length) % scenes.length]);
+  }
+
+  escape() {
+    const { ui, scene } = this.store;
+    if (ui.enlarged !== undefined) this.enlarge();
+    else if (ui.present) this.present("");
+    else if (!this.drawer.element.hidden) this.toggleDrawer();
+    else if (scene?.hidden.length) {
+      ui.reveal = !ui.reveal;
+      this.changed();
+    }
+  }
+
+  key(event) {
+    const typing = event.target.matches("input[type=text], textarea");
+    if (typing || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.shiftKey) this.store.redo();
+    else this.store.undo();
+  }
+
+  say(text, error) {
+    this.message.hidden = !text;
+    this.message.textContent = text;
+    this.message.classList.toggle("toydiff-error", Boolean(error));
+    this.message.setAttribute("role", error ? "alert" : "status");
+  }
+
+  silent(silent) {
+    if (silent) this.say("Python does not answer: it is busy, or it has ended. Run the cell again.", true);
+    else if (this.wasSilent) this.say("");
+    this.wasSilent = silent;
+  }
+
+  close() {
+    cancelAnimationFrame(this.asked);
+    clearTimeout(this.resting);
+    this.resized.disconnect();
+    for (const off of this.off) off();
+    this.store.close();
+    this.root.remove();
+  }
+}
+
+function offer(name, mime, content) {
+  const link = make(document.body, "a", { download: name, href: URL.createObjectURL(new Blob([content], { type: mime })) });
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+// Show the explorer in an element; returns what ends it. `toydiff` in the console is what tests and the curious use.
+export function mount(element, host) {
+  const root = make(element, "div", { className: "toydiff" });
+  const store = new Store(host);
+  let view = null;
+  const off = store.on("scene", () => {
+    view ??= store.about && store.menus.length ? new View(root, store) : null;
+    view?.changed();
+  });
+  store.start();
+  globalThis.toydiff = root.toydiff = {
+    get scene() { return store.scene; },
+    set: (scene) => store.showTruly(scene),
+    points: (panel = 0) => Float32Array.from(store.pictures[panel].shown),
+    store,
+  };
+  const end = () => {
+    off();
+    if (view) view.close();
+    else store.close();
+    root.remove();
+  };
+  return { store, end };
+}

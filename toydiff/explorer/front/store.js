@@ -1,0 +1,238 @@
+// The scene as JSON, and the way to the kernel: changes are shown at once, sent one at a time, and the last one wins.
+import { PictureData } from "./data.js";
+import { kept } from "./record.js";
+
+const PATIENCE_MS = 300; // after which the next change does not wait for the answer to the last
+const SILENT_MS = 4000; // after which a kernel that has not answered is said to be silent
+const LAZY_MS = 350; // after which what is drawn without the kernel is told to it
+const UNDO_MS = 600; // changes that follow sooner are one
+const MOST_UNDO = 100;
+const DRAWN = ["sigma", "view", "layers", "probe"]; // what does not change which samples come out
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+export class Store {
+  constructor(host) {
+    Object.assign(this, { host, scene: null, about: null, menus: [], scenes: [], named: "", pictures: [] });
+    Object.assign(this, { n: 0, heard: 0, serial: 0, waiting: null, lazy: null, listeners: {}, goals: [] });
+    Object.assign(this, { past: [], future: [], changedAt: 0, sentAt: 0, ui: {}, sent: 0 });
+    this.view = Math.random().toString(36).slice(2);
+  }
+
+  // Show what was kept, and greet the kernel.
+  start() {
+    const { opening } = this.host;
+    for (const [message, buffers] of opening ? kept(opening) : []) this.take(message, buffers);
+    this.host.on((message, buffers) => this.take(message, buffers ?? []));
+    this.greet();
+  }
+
+  greet() {
+    this.send({ hello: this.view, shows: this.scene !== null });
+  }
+
+  get state() {
+    return this.scene.panels[this.scene.active];
+  }
+
+  on(topic, handler) {
+    (this.listeners[topic] ??= new Set()).add(handler);
+    return () => this.listeners[topic].delete(handler);
+  }
+
+  emit(topic, ...values) {
+    for (const handler of this.listeners[topic] ?? []) handler(...values);
+  }
+
+  send(message, buffers = []) {
+    this.sent += 1;
+    this.host.send(message, buffers);
+  }
+
+  act(action, values = {}, buffers = []) {
+    this.flush(true);
+    this.send({ do: action, with: values }, buffers);
+  }
+
+  // Fields of a panel's state: shown at once, and sent as soon as the last change was answered.
+  set(patch, panel = this.scene.active) {
+    this.remember();
+    this.adopt(patched(this.scene, patch, panel, this.about.linked));
+    this.queue({ set: patch, panel });
+  }
+
+  // What is drawn here without the kernel: it is told when nothing moves any more.
+  setLocally(patch, panel = this.scene.active) {
+    this.remember();
+    this.adopt(patched(this.scene, patch, panel, this.about.linked));
+    this.lazy = { ...this.lazy, ...patch };
+    clearTimeout(this.lazily);
+    this.lazily = setTimeout(() => this.tell(), LAZY_MS);
+  }
+
+  activate(panel) {
+    if (panel === this.scene.active) return;
+    this.adopt({ ...this.scene, active: panel });
+    this.queue({ set: {}, panel });
+  }
+
+  tell() {
+    clearTimeout(this.lazily);
+    if (this.lazy) this.queue({ set: this.lazy, panel: this.scene.active });
+    this.lazy = null;
+  }
+
+  // The kernel decides what a choice brings with it.
+  choose(name, value, panel = this.scene.active) {
+    this.remember(true);
+    this.queue({ choose: { [name]: value }, panel }, true);
+  }
+
+  show(scene, remember = true) {
+    if (remember) this.remember(true);
+    this.adopt(scene);
+    this.queue({ scene }, true);
+  }
+
+  open(name) {
+    this.remember(true);
+    this.queue({ named: name }, true);
+  }
+
+  // A promise that resolves when all of a scene is true and stands still.
+  showTruly(scene) {
+    this.show({ ...this.scene, ...scene });
+    const goal = this.n;
+    return new Promise((resolve) => this.goals.push({ goal, resolve }));
+  }
+
+  queue(change, atOnce = false) {
+    const last = this.waiting;
+    if (last?.set && change.set && last.panel === change.panel) change = { ...change, set: { ...last.set, ...change.set } };
+    else if (last) this.flush(true);
+    this.waiting = change;
+    this.flush(atOnce);
+  }
+
+  flush(atOnce = false) {
+    if (!this.waiting) return;
+    const now = performance.now();
+    if (!atOnce && this.heard < this.n && now - this.sentAt < PATIENCE_MS) {
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.flush(), PATIENCE_MS - (now - this.sentAt) + 1);
+      return;
+    }
+    const change = this.waiting;
+    this.waiting = null;
+    this.sentAt = now;
+    this.send({ ...change, view: this.view, n: ++this.n });
+    clearTimeout(this.silent);
+    this.silent = setTimeout(() => this.heard < this.n && this.emit("silent", true), SILENT_MS);
+  }
+
+  // Bring a scene here; what it makes untrue is noted in the pictures.
+  adopt(scene, serial = null) {
+    const before = this.scene;
+    this.scene = scene;
+    while (this.pictures.length < scene.panels.length) this.pictures.push(new PictureData());
+    this.pictures.length = scene.panels.length;
+    while (this.menus.length && this.menus.length < scene.panels.length) this.menus.push(this.menus[before.active]); // for now
+    scene.panels.forEach((panel, i) => {
+      const old = before?.panels[i];
+      const changed = Object.keys(panel).filter((name) => !DRAWN.includes(name) && !same(panel[name], old?.[name]));
+      if (changed.length) this.pictures[i].changed(changed, this.n + (serial === null ? 1 : 0), serial ?? 0);
+    });
+    this.emit("scene", before);
+  }
+
+  remember(whole = false) {
+    const now = performance.now();
+    if (this.scene && (whole || now - this.changedAt > UNDO_MS)) {
+      this.past = [...this.past.slice(1 - MOST_UNDO), this.scene];
+      this.future = [];
+    }
+    this.changedAt = now;
+  }
+
+  undo(from = "past", to = "future") {
+    const scene = this[from].pop();
+    if (!scene) return;
+    this[to].push(this.scene);
+    this.show(scene, false);
+  }
+
+  redo() {
+    this.undo("future", "past");
+  }
+
+  take(message, buffers) {
+    if (message === null) return this.emit("silent", true);
+    if (typeof message !== "object") return;
+    const heard = message.heard?.[this.view] ?? 0;
+    if (heard > this.heard) {
+      this.heard = heard;
+      this.emit("silent", false);
+    }
+    if (message.connected) this.restart();
+    else if (message.about) this.about = message.about;
+    else if (message.scene) this.takeScene(message, heard);
+    else if (message.frame) this.takeFrame(message, buffers, heard);
+    else for (const [topic, value] of Object.entries(message)) this.emit(topic, value, buffers);
+    if (message.true || message.measured || message.rest) this.takeTruth(message, heard);
+    if (this.heard >= this.n) this.flush();
+  }
+
+  // A kernel that began anew counts anew; it is told what stands here.
+  restart() {
+    const { scene, serial } = this;
+    this.greet();
+    Object.assign(this, { n: 0, heard: 0, serial: 0, waiting: null });
+    for (const picture of this.pictures) picture.forget();
+    if (serial) this.queue({ scene }, true); // else it is only what was kept
+  }
+
+  takeScene(message, heard) {
+    this.serial = Math.max(this.serial, message.serial ?? 0);
+    if (message.menus) Object.assign(this, { menus: message.menus, scenes: message.scenes, named: message.named });
+    let scene = message.scene;
+    if (this.scene && (heard < this.n || this.waiting?.scene)) scene = this.scene; // the hand leads
+    else {
+      for (const patch of [this.waiting?.set, this.lazy]) {
+        if (patch) scene = patched(scene, patch, scene.active, this.about.linked);
+      }
+    }
+    this.adopt(scene, message.serial ?? 0);
+  }
+
+  takeFrame({ frame, serial }, buffers, heard) {
+    const picture = this.pictures[frame.panel];
+    if (!picture || !picture.take(frame, buffers, serial ?? 0.25, heard)) return;
+    this.emit("frame", frame);
+  }
+
+  takeTruth(message, heard) {
+    if (heard < this.n) return;
+    const parts = message.rest ? ["points", "numbers", "curve"] : message.measured ? ["points", "numbers"] : ["points"];
+    for (const picture of this.pictures) picture.confirm(parts, heard, message.serial);
+    this.emit("frame", null);
+    if (!message.true) return;
+    const reached = this.goals.filter(({ goal }) => goal <= heard);
+    this.goals = this.goals.filter(({ goal }) => goal > heard);
+    const settle = () => {
+      if (this.pictures.some((picture) => picture.gliding)) requestAnimationFrame(settle);
+      else reached.forEach(({ resolve }) => resolve(this.scene));
+    };
+    if (reached.length) settle();
+  }
+
+  close() {
+    for (const timer of [this.lazily, this.later, this.silent]) clearTimeout(timer);
+    this.send({ bye: this.view });
+  }
+}
+
+// A scene with other fields in a panel, which becomes the active one; what is linked follows in the others.
+export function patched(scene, patch, panel, linked) {
+  const shared = Object.fromEntries(Object.entries(patch).filter(([name]) => linked.includes(name)));
+  const panels = scene.panels.map((state, i) => ({ ...state, ...(i === panel ? patch : shared) }));
+  return { ...scene, panels, active: panel };
+}
