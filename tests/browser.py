@@ -96,10 +96,9 @@ class Page:
         """Wait until an expression is true; its value."""
         end = time.monotonic() + seconds
         while not (value := self.get(expression, arg)):
-            if time.monotonic() > end:
-                raise TimeoutError(f"it never came to {expression}, {arg}")
+            if self.errors or time.monotonic() > end:
+                raise TimeoutError(f"it never came to {expression}, {arg}; errors: {self.errors}")
             self.page.wait_for_timeout(10)
-        assert self.errors == []
         return value
 
     def says(self, pattern):
@@ -239,8 +238,8 @@ class App:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}} | options)
         try:
             page = context.new_page()
-            page.goto(self.address)
             explorer = Page(page)
+            page.goto(self.address)
             explorer.wait_for_picture()
             explorer.session = self.sessions[-1]
             explorer.rest()

@@ -1,4 +1,4 @@
-"""The explorer as marimo documents it for anywidgets; run by test_hosts.py."""
+"""The explorer as marimo documents it for anywidgets; run by test_notebook.py."""
 
 import marimo
 

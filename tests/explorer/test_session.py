@@ -956,7 +956,7 @@ def test_a_real_picture_is_drawn_and_follows_a_drag(monkeypatch):
         front.rest()
         assert front.said is None
         quick, full = front.frames("points")
-        assert (quick["frame"]["count"], full["frame"]["count"], len(full["frame"]["levels"])) == (2048, 64, 33)
+        assert (quick["frame"]["count"], full["frame"]["count"], len(full["frame"]["levels"])) == (64, 64, 33)
         (outlines,) = front.frames("outlines")
         assert len(outlines["frame"]["items"]) == 2
         rows = front.frames("numbers")[-1]["frame"]["rows"]

@@ -1,6 +1,6 @@
 """From a state to arrays, numbers and pictures; no widget is imported here."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, wraps
@@ -231,13 +231,6 @@ def errors_of(
     reference = reference_of(state.distribution, state.classes)
     scored = metrics.Scored(trajectory(state, quality, library).samples, reference)
     return {name: metrics.standard_error(metrics.METRICS[name], scored) for name in names}
-
-
-def same_sample(states: Sequence[State], panel: int, x: float, y: float, library: Library = BUNDLE) -> np.ndarray:
-    """Where the sample nearest to (x, y) in one panel stands in all, [panels, 2]: they start from the same noise."""
-    now = [points_now(state, Quality.full(state), library) for state in states]
-    i = np.square(now[panel] - np.array([x, y], np.float32)).sum(1).argmin()
-    return np.stack([points[i] for points in now])
 
 
 @lru_cache(maxsize=16)

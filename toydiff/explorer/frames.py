@@ -51,9 +51,9 @@ def points(state: State, quality: Quality, library: Library = BUNDLE) -> Frame:
 
     Buffers: float32 [n, 2]; a bit for each sample; float16 [levels, n, 2] where the header has levels.
     """
+    full, quality = quality is not QUICK, no_more(quality, state)
     path = trajectory(state, quality, library)
     ways, sigma = np.asarray(path.ways), np.asarray(path.sigma, float)
-    full = quality is not QUICK
     wanted = full or {"trajectories"} & set(state.layers)
     levels = np.unique(np.linspace(0, len(sigma) - 1, min(len(sigma), MOST_LEVELS)).round().astype(int))
     shown = ways[-1] if full else np.asarray(path.x[step_in(state, quality)])
@@ -65,9 +65,14 @@ def points(state: State, quality: Quality, library: Library = BUNDLE) -> Frame:
     return Frame(header, tuple(buffers))
 
 
+def no_more(quality: Quality, state: State) -> Quality:
+    """The quality with no more points than rest."""
+    return quality._replace(points=min(quality.points, state.points))
+
+
 def unguided_ends(state: State, quality: Quality, library: Library = BUNDLE) -> Frame:
     """Where the same noise ends without guidance, and which of it as outliers: float32 [n, 2], and a bit each."""
-    plain = unguided(state)
+    plain, quality = unguided(state), no_more(quality, state)
     ends = np.asarray(trajectory(plain, quality, library).samples)
     packed = np.packbits(outliers(plain, quality, library)).tobytes()
     return Frame({"frame": "unguided", "count": len(ends)}, (_float32(ends), packed))
@@ -152,7 +157,7 @@ def _finite(value: float | None) -> float | None:
 
 def numbers(state: State, quality: Quality, library: Library = BUNDLE) -> Frame:
     """The shown metrics beside those of exact samples, when nothing moves with standard errors; else the first two."""
-    live = quality is QUICK
+    live, quality = quality is QUICK, no_more(quality, state)
     names = SHOWN_METRICS[:2] if live else SHOWN_METRICS
     with np.errstate(invalid="ignore"):  # where guidance is too strong, samples become NaN
         found = measure(state, quality, library, names=names)

@@ -70,4 +70,29 @@ function connect() {
 
 history.replaceState(history.state, "", location.pathname + location.hash); // without the token
 const opening = await (await fetch("opening.json")).text();
-mount(document.querySelector("#toydiff"), { ...connect(), opening });
+const hint = "Wait, or start toydiff explore again.";
+const { store } = mount(document.querySelector("#toydiff"), { ...connect(), opening, hint });
+
+// The address holds the scene, as far as one can be that long: it can be kept, passed on and loaded anew.
+const LONGEST = 8000;
+const KEEP_MS = 500;
+let keeping = null;
+let given = location.hash.slice(1);
+
+function readAddress() {
+    try {
+        store.wish(JSON.parse(decodeURIComponent(given)));
+    } catch {} // an address that was cut short
+    given = "";
+}
+
+function writeAddress() {
+    const text = encodeURIComponent(JSON.stringify(store.scene));
+    history.replaceState(history.state, "", text.length > LONGEST ? location.pathname : `#${text}`);
+}
+
+store.on("scene", () => {
+    if (given && store.serial) readAddress();
+    clearTimeout(keeping);
+    if (!given) keeping = setTimeout(writeAddress, KEEP_MS);
+});

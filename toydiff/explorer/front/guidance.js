@@ -5,6 +5,9 @@ import { weightCurve } from "./weight_curve.js";
 const SLIDER_WEIGHT = 6; // the slider ends here, or where the method's scale asks for less; the box takes more
 const STEPS = 300; // of 0.02
 
+// A weight to two places; what is none stands as it was typed until the kernel has said so.
+const rounded = (weight) => (typeof weight === "number" ? String(+weight.toFixed(2)) : String(weight));
+
 export class Guidance {
   constructor(store, number) {
     Object.assign(this, { store, number });

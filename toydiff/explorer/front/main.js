@@ -58,9 +58,12 @@ class View {
     const lead = (event) => this.lead(event);
     document.addEventListener("keydown", lead);
     this.off.push(() => document.removeEventListener("keydown", lead));
-    this.resized = new ResizeObserver(() => this.changed());
+    const again = () => {
+      this.laid = null;
+      this.changed();
+    };
+    this.resized = new ResizeObserver(again);
     this.resized.observe(root);
-    const again = () => this.changed();
     addEventListener("resize", again);
     this.off.push(() => removeEventListener("resize", again));
   }
@@ -118,15 +121,18 @@ class View {
     this.panels.forEach((panel) => panel.place(single, this.left));
     for (const panel of this.panels) if (panel.guidance.more.parentNode === panel.guidance.main && !single) panel.guidance.more.remove();
     this.panels.forEach((panel) => panel.update(single));
-    this.layOut(shown);
     this.drawer.update(this.panels[scene.active], single);
     this.top.update(single ? this.panels[0].guidance.words() : "");
     this.strip.update();
-    this.hide(scene);
-    this.title.textContent = scene.title;
-    this.question.textContent = scene.question;
     root.dataset.panels = shown.length;
     this.told = false;
+    const { title, question, hidden, panels } = scene;
+    const laid = JSON.stringify([title, question, hidden, panels.map(({ method }) => method), ui, this.drawer.element.hidden]);
+    if (laid === this.laid) return; // a drag moves no box
+    this.laid = laid;
+    this.layOut(shown);
+    this.hide(scene);
+    [this.title.textContent, this.question.textContent] = [title, question];
   }
 
   layOut(shown) {
@@ -325,7 +331,7 @@ class View {
   }
 
   silent(silent) {
-    if (silent) this.say("Python does not answer: it is busy, or it has ended. Run the cell again.", true);
+    if (silent) this.say(`Python does not answer: it is busy, or it has ended. ${this.store.host.hint ?? ""}`, true);
     else if (this.wasSilent) this.say("");
     this.wasSilent = silent;
   }

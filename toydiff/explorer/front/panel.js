@@ -80,10 +80,13 @@ export class Panel {
     data.move(state.sigma);
     const moved = data.step(now);
     const lens = this.lens();
-    const wanted = [data.version, state.view, state.layers, state.sigma, state.probe, lens.side, lens.zoom, this.ring].join();
+    const { has_guide } = store.menus[this.number] ?? {};
+    const layers = state.layers.filter((name) => has_guide || !store.about.layers[name].of_guide);
+    const { side, zoom, left, top } = lens;
+    const wanted = [data.version, layers, state.sigma, state.probe, side, zoom, left, top, this.ring].join();
     if (wanted !== this.drawn || moved) {
       this.painting.text = parseFloat(getComputedStyle(this.frame).fontSize) * (lens.side / Math.max(1, this.side));
-      this.painting.draw(data, state, lens, store.about, this.ring);
+      this.painting.draw(data, { ...state, layers }, lens, store.about, this.ring);
       this.drawn = wanted;
     }
     this.dim(now);

@@ -98,9 +98,15 @@ export class Store {
     this.queue({ named: name }, true);
   }
 
+  // A scene of unknown origin is shown when the kernel has taken it.
+  wish(scene) {
+    this.remember(true);
+    this.queue({ scene }, true);
+  }
+
   // A promise that resolves when all of a scene is true and stands still.
   showTruly(scene) {
-    this.show({ ...this.scene, ...scene });
+    this.wish({ ...this.scene, ...scene });
     const goal = this.n;
     return new Promise((resolve) => this.goals.push({ goal, resolve }));
   }

@@ -16,6 +16,7 @@ function render({ model, el }) {
   model.on("msg:custom", hear);
   const host = {
     opening: model.get("snapshot"),
+    hint: "Run the cell again.",
     send(message, buffers) {
       try {
         model.send(message, null, buffers);

@@ -151,7 +151,6 @@ def drags(browser, address):
     page.page.close()
 
 
-@pytest.mark.slow
 def test_marimo(browser):
     port = free_port()
     file = str(Path(__file__).parent / "marimo_app.py")
