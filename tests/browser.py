@@ -256,12 +256,10 @@ def run_all(page):
     for, and the command repeated until it took.
     """
     page.wait_for_selector(".jp-CodeCell", timeout=60_000)
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for(timeout=60_000)
+    idle = page.get_by_text(re.compile(r"\| Idle$")).first  # in the status bar, which is hidden
+    idle.wait_for(timeout=60_000, state="attached")
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")  # of cells out of sight they are empty
     for _ in range(120):
-        if page.locator(".jp-Dialog").count():
-            page.keyboard.press("Escape")
-            page.wait_for_timeout(500)
         page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
         page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
         clicked = time.perf_counter()

@@ -74,6 +74,7 @@ def front(monkeypatch):
         window.heard = [];
         host.on((message, buffers) => heard.push([message, buffers]));
         element.textContent = "mounted";
+        return { store: { on() {} } };
     }"""
     monkeypatch.setattr("toydiff.explorer.front.script", lambda: script)
     monkeypatch.setattr("toydiff.explorer.front.style", lambda: "#toydiff { color: rgb(1, 2, 3) }")

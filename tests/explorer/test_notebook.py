@@ -60,7 +60,8 @@ def test_two_explorers_two_views_and_a_kernel_that_restarts(browser, address, fo
     page.page.locator(".lm-MenuBar-item", has_text=re.compile("^Kernel$")).click()
     page.page.locator('.lm-Menu-item[data-command="kernelmenu:restart"]').click()
     page.page.locator(".jp-Dialog-button.jp-mod-accept").click()
-    page.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for()
+    page.page.wait_for_timeout(1000)
+    page.page.get_by_text(re.compile(r"\| Idle$")).first.wait_for(state="attached")
     page.get(f"{ALL}[0].store.set({{ weight: 2 }}, 0)")
     silent = page.find("message").filter(has_text="Python does not answer", visible=True)
     silent.nth(1).wait_for(timeout=30_000)  # both of its views say so

@@ -12,7 +12,7 @@ from toydiff.networks.library import BUNDLE, Library
 
 OWN = "own"
 """In the menu of data: the drawing, or whatever is no name of the catalogue."""
-SAME_EXACT = "main and guide are the same exact density: train networks, or choose another method"
+SAME_EXACT = "main and guide are the same exact density: train networks"
 
 
 def _with_model(state: State, which: str, model: ModelChoice) -> State:

@@ -11,7 +11,7 @@ export function measured({ width, height, panels, lecture, card, titled, asked, 
   const row = (small, normal, growth) => Math.round(small + (normal - small) * low + growth * wide);
   // Where the host takes of the window's height, what stands below the pictures moves up beside what stands above.
   const compact = height < innerHeight - 40;
-  const rows = { bar: lecture ? 0 : row(36, 40, 12), strip: compact && !lecture ? 0 : row(38, 48, 12), head: row(34, 44, 12) };
+  const rows = { bar: lecture ? 0 : row(36, 40, 12), strip: compact && !lecture ? 0 : row(38, 48, 12), head: panels > 2 ? row(64, 70, 24) : row(34, 44, 12) };
   const line = (em) => Math.ceil(em * 1.35 * font);
   const title = !titled ? 0 : lecture ? row(30, 33, 15) : line(1.2);
   const question = !asked ? 0 : !lecture ? line(1) : compact && titled ? 0 : row(22, 25, 10);
@@ -27,7 +27,8 @@ export function measured({ width, height, panels, lecture, card, titled, asked, 
 
 // The height that the page leaves: of the outermost element that scrolls, or of the window.
 export function heightFor(element) {
-  let height = innerHeight;
+  // A frame that is as high as what it holds, as some notebooks have, says nothing of the window.
+  let height = self !== top && innerHeight < 480 ? Math.min(720, 0.7 * screen.availHeight) : innerHeight;
   for (let parent = element.parentElement; parent && parent !== document.body; parent = parent.parentElement) {
     const { overflowY } = getComputedStyle(parent);
     const scrolls = overflowY === "auto" || overflowY === "scroll";

@@ -110,6 +110,7 @@ class View {
     for (const gone of this.panels.splice(scene.panels.length)) {
       gone.element.remove();
       gone.below.remove();
+      gone.numbers.element.remove();
     }
     if (ui.enlarged >= scene.panels.length) delete ui.enlarged;
     const shown = this.visible();
