@@ -18,10 +18,6 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from toydiff.explorer.app.address import Address
-from toydiff.explorer.app.app_server import AppServer
-from toydiff.explorer.session import Session
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -195,10 +191,15 @@ class App:
     """The app page's server, on a thread of this process, with the `sessions` of its tabs."""
 
     def __init__(self):
+        from toydiff.explorer.app.address import Address
+        from toydiff.explorer.app.app_server import AppServer  # Tornado is not there where only the folders are tested
+
         self.sessions, self.server = [], AppServer(Address(), lambda: self._session)
         self.address = self.server.address.for_all()
 
     def _session(self, *args, **options):
+        from toydiff.explorer.session import Session
+
         self.sessions.append(Session(*args, **options))
         return self.sessions[-1]
 
