@@ -122,7 +122,7 @@ export class NoiseStrip {
 
   update() {
     const { state } = this.store;
-    const said = `σ = ${Number(state.sigma.toPrecision(3))}`;
+    const said = `σ = ${Number(state.sigma < 0.01 ? state.sigma.toFixed(4) : state.sigma.toPrecision(3))}`;
     if (this.said.textContent !== said) this.said.textContent = said;
     const at = this.placeOf(state.sigma);
     if (Math.abs(Number(this.slider.value) - at) > 0.5) this.slider.value = at;

@@ -16,10 +16,10 @@ export function measured({ width, height, panels, lecture, card, titled, asked, 
   const title = !titled ? 0 : lecture ? row(30, 33, 15) : line(1.2);
   const question = !asked ? 0 : !lecture ? line(1) : compact && titled ? 0 : row(22, 25, 10);
   if (width < NARROW) return { ...rows, font, compact: false, mode: "narrow", side: width, left: width, right: width, title, question };
-  const single = panels === 1 && !lecture;
+  const single = panels === 1;
   const free = height - rows.bar - rows.strip - title - question - (single ? 0 : rows.head);
   const left = single ? Math.round(Math.min(250, width * 0.215) + 130 * wide) : 0;
-  const right = single ? Math.round(310 + 110 * wide) : card ? Math.round(130 + 30 * wide) : 0;
+  const right = single ? Math.round(310 + 110 * wide) : card ? Math.round(130 + 38 * wide) : 0;
   const taken = single ? left + right + 2 * GAP : right ? right + GAP : 0;
   const side = Math.floor(Math.max(160, Math.min(free, (width - taken - (panels - 1) * GAP) / panels)));
   return { ...rows, font, compact, mode: single ? "single" : lecture ? "lecture" : "compare", side, left, right, title, question, drawer };

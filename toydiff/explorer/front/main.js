@@ -8,7 +8,7 @@ import { bestOf } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { Store } from "./store.js";
 
-const SHOWN = { weight: ["method", "weight"], guidance: ["method", "weight", "guide"], all: [] };
+const SHOWN = { weight: ["method", "weight"], guidance: ["method", "weight", "guide", "weight-curve"], all: [] };
 const CURVES = ["outlier_rate_0.001", "branch_coverage"];
 
 class View {
@@ -114,16 +114,19 @@ class View {
     }
     if (ui.enlarged >= scene.panels.length) delete ui.enlarged;
     const shown = this.visible();
-    const single = scene.panels.length === 1 && !ui.present;
+    const single = shown.length === 1; // the only one, or one that is enlarged
     if (this.grid.childElementCount !== shown.length || shown.some(({ element }, i) => this.grid.children[i] !== element)) {
       this.grid.replaceChildren(...shown.map(({ element }) => element));
       this.after.replaceChildren(...shown.map(({ below }) => below));
     }
-    this.panels.forEach((panel) => panel.place(single, this.left));
-    for (const panel of this.panels) if (panel.guidance.more.parentNode === panel.guidance.main && !single) panel.guidance.more.remove();
-    this.panels.forEach((panel) => panel.update(single));
-    this.drawer.update(this.panels[scene.active], single);
-    this.top.update(single ? this.panels[0].guidance.words() : "");
+    for (const panel of this.panels) {
+      const alone = single && panel === shown[0];
+      panel.place(alone, this.left);
+      if (panel.guidance.more.parentNode === panel.guidance.main && !alone) panel.guidance.more.remove();
+      panel.update(alone);
+    }
+    this.drawer.update(single ? shown[0] : this.panels[scene.active], single);
+    this.top.update(single ? shown[0].guidance.words() : "");
     this.strip.update();
     root.dataset.panels = shown.length;
     this.told = false;
@@ -140,25 +143,27 @@ class View {
     const { store, root } = this;
     const { scene, ui } = store;
     const lecture = Boolean(ui.present);
-    const asked = { panels: shown.length, lecture, card: lecture && shown.length < 3 };
+    const asked = { panels: shown.length, lecture, card: lecture && shown.length === 2 };
     const size = measured({ ...asked, width: root.clientWidth, height: heightFor(root), titled: scene.title, asked: scene.question });
     ui.narrow = size.mode === "narrow";
     root.dataset.mode = size.mode;
     this.settle(size);
     root.classList.toggle("toydiff-compact", size.compact);
+    root.classList.toggle("toydiff-lecture", lecture);
     const { font, ...boxes } = size;
     root.style.fontSize = `${font}px`;
     for (const [name, value] of Object.entries(boxes)) if (typeof value === "number") root.style.setProperty(`--${name}`, `${value}px`);
     for (const panel of shown) panel.side = size.side;
     this.banner.hidden = !(scene.title || scene.question);
     this.leave.hidden = !lecture && !scene.hidden.length;
+    (lecture ? root : this.top.element).append(this.leave);
     this.leave.textContent = lecture ? "Esc: leave" : ui.reveal ? "Esc: as the class sees it" : "Esc: all controls";
   }
 
   // The noise level stands below the pictures; in one row with the scene where the window is low, on a phone below the picture.
   settle({ mode, compact }) {
     const [strip, bar] = [this.strip.element, this.top.element];
-    const [home, before] = mode === "narrow" ? [this.body, this.right] : compact && mode !== "lecture" ? [bar, this.top.compare] : [this.root, this.after];
+    const [home, before] = mode === "narrow" ? [this.body, this.right] : compact && !this.store.ui.present ? [bar, this.top.compare] : [this.root, this.after];
     if (strip.parentNode !== home) home.insertBefore(strip, before);
   }
 
@@ -168,7 +173,7 @@ class View {
     const hidden = new Set(reveal ? [] : scene.hidden);
     const kept = present && present !== "all" ? new Set(SHOWN[present]) : null;
     for (const [name, parts] of Object.entries(this.parts())) {
-      const off = hidden.has(name) || (kept && ["method", "weight", "weight-box", "guide", "tabs"].includes(name) && !kept.has(name.replace("-box", "")));
+      const off = hidden.has(name) || (kept && ["method", "weight", "weight-box", "guide", "weight-curve", "tabs"].includes(name) && !kept.has(name.replace("-box", "")));
       for (const part of parts) part?.classList.toggle("toydiff-hidden", Boolean(off));
     }
   }
@@ -176,7 +181,7 @@ class View {
   parts() {
     const find = (name) => [...this.root.querySelectorAll(`.toydiff-${name}`)].map((one) => one.closest("label") ?? one);
     const names = this.store.about.hideable;
-    return { ...Object.fromEntries(names.map((name) => [name, find(name)])), guide: find("guide"), tabs: find("more"), noise: find("strip"), "weight-curve": find("bend") };
+    return { ...Object.fromEntries(names.map((name) => [name, find(name)])), guide: [...find("guide"), ...find("guide-words")], tabs: find("more"), noise: find("strip"), "weight-curve": find("bend") };
   }
 
   // Numbers, curve, legend and probe: from the newest frames.
@@ -187,11 +192,14 @@ class View {
     const all = this.panels.map(({ data }) => data.numbers);
     const best = bestOf(all, about);
     const { mode } = this.root.dataset;
-    const beside = mode === "lecture" ? this.panels.length < 3 : this.panels.length === 1;
+    const shown = this.visible();
+    const beside = shown.length === 1 || (mode === "lecture" && shown.length === 2);
     this.panels.forEach((panel, i) => {
-      const title = `${i + 1} ${panel.guidance.words(this.panels.length < 3 && mode !== "lecture")}`;
-      panel.numbers.show(all[i], about, { best: best[i], short: this.panels.length > 2, title });
-      const home = beside ? this.numbers : panel.below;
+      const { guide } = store.menus[i].words;
+      const whole = this.panels.length < 3 && mode !== "lecture" && guide; // the guide in a line of its own: the weight moves nothing
+      const title = [`${i + 1} ${panel.guidance.words(false)}`, whole ? `guide: ${guide}` : ""];
+      panel.numbers.show(all[i], about, { best: best[i], short: shown.length > 2, title });
+      const home = beside && shown.includes(panel) ? this.numbers : panel.below;
       if (panel.numbers.element.parentNode !== home) home.append(panel.numbers.element);
     });
     this.showCurves();

@@ -19,14 +19,14 @@ export class NumberTable {
   }
 
   // `best` are the names of metrics in which this panel is the best of several; `short` leaves the exact ones out.
-  show(numbers, about, { best = new Set(), short = false, title = "" } = {}) {
+  show(numbers, about, { best = new Set(), short = false, title = [] } = {}) {
     const key = JSON.stringify([numbers, [...best], short, title]);
     if (!numbers || key === this.holds) return;
     this.holds = key;
     const shown = Object.entries(numbers.rows).filter(([name]) => about.metrics[name]);
     const rows = shown.map(([name, row]) => this.row(name, row, about.metrics[name], { best, short, full: numbers.full }));
     const [caption, top, body] = ["caption", "thead", "tbody"].map((tag) => make(null, tag));
-    caption.textContent = title;
+    for (const line of title.filter(Boolean)) make(caption, "div", { textContent: line });
     const head = make(top, "tr");
     make(head, "th", { textContent: `${numbers.count.toLocaleString("en")} samples` });
     make(head, "th", { textContent: short ? "" : "here" }, { scope: "col" });
