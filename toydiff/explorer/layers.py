@@ -35,7 +35,7 @@ class Layer(NamedTuple):
     @property
     def legend(self) -> str:
         """A word or two for the legend."""
-        return self.label.removeprefix("class ").removesuffix(" in pink")
+        return self.label.removeprefix("class ").removeprefix("score ").removesuffix(" in pink")
 
     @property
     def colour(self) -> str:

@@ -3,6 +3,7 @@ import { imageOf } from "./raster.js";
 
 const TRACED = 150; // trajectories
 const FADED = 0.25; // opacity of points that wait for the better solution
+const QUIET = 0.35; // of all of them beside the probe
 const RESCUES = [400, 800]; // at most so many lines of samples that stay as they were, and of those that change
 
 export class Painting {
@@ -24,7 +25,7 @@ export class Painting {
     if (data.points) {
       if (on.has("trajectories")) this.trajectories();
       if (on.has("rescue") && data.unguided) this.rescue();
-      this.points();
+      this.points(state.probe && data.probe ? QUIET : 1);
     }
     for (const [name, row] of Object.entries(about.layers)) {
       if (row.kind === "arrows" && on.has(name) && data.arrows[name]) this.arrows(data.arrows[name], row.colour);
@@ -117,7 +118,7 @@ export class Painting {
   }
 
   // Discs, written pixel by pixel: thousands of them cost a few milliseconds on any machine.
-  points() {
+  points(opacity) {
     const { data, lens, about, dots, on } = this;
     const { side } = lens;
     const { shown, count, live } = data;
@@ -141,7 +142,9 @@ export class Painting {
       if (pink) paint(true, about.layers.outliers.colour, Math.max(1.4, about.radius.outlier * side), faded);
     }
     dots.getContext("2d").putImageData(this.image, 0, 0);
+    this.g.globalAlpha = opacity;
     this.g.drawImage(dots, 0, 0);
+    this.g.globalAlpha = 1;
   }
 
   disc(x, y, radius, colour, opacity) {
@@ -188,7 +191,7 @@ export class Painting {
     }
     const at = [lens.x(x[0]), lens.y(x[1])];
     const longest = Math.max(...Object.values(arrows).map(({ length }) => length)) * lens.zoom;
-    const [least, most] = [0.065 * lens.side, 0.3 * lens.side];
+    const [least, most] = [Math.max(0.065 * lens.side, 2.9 * this.text), 0.3 * lens.side]; // 40 pixels of the page, at least
     const grown = longest > 0 ? Math.min(Math.max(1, (2 * least) / longest), most / longest) : 1;
     g.font = `600 ${Math.round(this.text)}px system-ui, sans-serif`;
     for (const [name, { step, length }] of Object.entries(arrows)) {
