@@ -36,8 +36,10 @@ DRAG = """async ([events, low, high]) => {
     });
     const times = [];
     for (let i = 0; i < events; i++) {
+        const before = slider.value;
         const part = (i + Math.random()) / events;
         slider.value = (slider.max / 6) * (low + part * (high - low));
+        if (slider.value === before) continue; // nothing to draw
         const drawn = frame();
         const moved = performance.now();
         slider.dispatchEvent(new Event("input", { bubbles: true }));
@@ -82,9 +84,8 @@ LOCAL = """async (pictures) => {
     return { rate: pictures / seconds, sent: store.sent - before };
 }"""
 
-PANELS = """async (n) => {
-    const panels = Array(n).fill(toydiff.scene.panels[0]);
-    await toydiff.set({ panels, active: 0, title: "A title", question: "A question?" });
+PANELS = """async ([n, title, question]) => {
+    await toydiff.set({ panels: Array(n).fill(toydiff.scene.panels[0]), active: 0, title, question });
 }"""
 
 PICTURES = """() => [...document.querySelectorAll(".toydiff-picture")].reduce((sum, one) => {
@@ -140,12 +141,13 @@ def shares(page):
     for width, height in WINDOWS:
         page.set_viewport_size({"width": width, "height": height})
         for n in (1, 2, 4):
-            page.evaluate(PANELS, n)
+            page.evaluate(PANELS, [n, "", ""])
             page.wait_for_timeout(300)
             found[f"{width}x{height}/{n}"] = round(page.evaluate(PICTURES), 3)
             if n == 1:
                 smallest[f"{width}x{height}"] = page.evaluate(SMALLEST)
             if n == 2:
+                page.evaluate(PANELS, [2, "Which of them keeps the branches?", "Guess before you drag."])
                 page.select_option(".toydiff-present", "weight")
                 page.wait_for_timeout(300)
                 found[f"{width}x{height}/lecture"] = round(page.evaluate(PICTURES), 3)

@@ -335,8 +335,8 @@ def test_numbers_of_samples_that_are_nan_are_json(monkeypatch):
     x = np.asarray(compute.trajectory(STATE, QUICK).x).copy()
     x[:, ::2] = np.nan
     path = Trajectory(x, np.asarray(QUICK.levels, np.float32))
-    for module in (compute, frames):
-        monkeypatch.setattr(module, "trajectory", lambda *_: path)
+    monkeypatch.setattr(frames, "trajectory", lambda *_: path)
+    monkeypatch.setattr(compute, "scored", lambda *_: Scored(path.samples, reference_of("fractal_tree", "A")))
     frame = frames.numbers(STATE, QUICK._replace(resolution=1))
     assert is_json(frame)
     assert frame.header["rows"]["outlier_rate_0.001"]["value"] >= 0.5

@@ -74,13 +74,15 @@ def on_all_cores(function: Callable[..., jax.Array], model: Any, block: int, *ar
     if parts < 2:
         return function(model, *arrays)
     size = -(-n // (parts * block)) * block
-    padded = [fill_rows(a, parts * size - n) for a in arrays]
+    padded = [np.asarray(fill_rows(a, parts * size - n)) for a in arrays]  # NumPy slices them in no time
     pieces = [[a[i : i + size] for a in padded] for i in range(0, parts * size, size)]
     return jnp.concatenate(in_threads([partial(function, model, *piece) for piece in pieces]))[:n]
 
 
 def fill_rows(a: jax.Array, further: int) -> jax.Array:
     """`a` [n, ...] with as many further rows, copies of the last."""
+    if not further:
+        return a
     return jnp.pad(a, [(0, further)] + [(0, 0)] * (a.ndim - 1), mode="edge")
 
 

@@ -1,15 +1,18 @@
 """From a state to arrays, numbers and pictures; no widget is imported here."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from toydiff.base.checks import InputError
+from toydiff.base.compile_cache import keep_compiled
 from toydiff.distributions import catalogue
 from toydiff.explorer.state import State
 from toydiff.guidance.methods import ALL_SIGMAS, METHODS, UNGUIDED
@@ -94,14 +97,23 @@ def models_of(state: Setting, library: Library = BUNDLE) -> Models:
 
 
 def kept(maxsize: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`lru_cache`, for a function whose first argument is a state: another row for its method is another result."""
+    """`lru_cache`, for a function whose first argument is a state: another row for its method is another result.
+
+    What two threads want at once is computed once.
+    """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @lru_cache(maxsize)
         def of_row(row: Method, state: Setting, *others: Any) -> Any:
             return function(state, *others)
 
-        call = wraps(function)(lambda state, *others: of_row(state.row, state, *others))
+        lock = threading.RLock()
+
+        @wraps(function)
+        def call(state: Setting, *others: Any) -> Any:
+            with lock:
+                return of_row(state.row, state, *others)
+
         vars(call)["cache_clear"] = of_row.cache_clear
         return call
 
@@ -160,19 +172,37 @@ def compile_ahead(state: State, library: Library = BUNDLE) -> Iterator[None]:
             yield
 
 
+def prepare(library: Library = BUNDLE) -> None:
+    """Compile what the first picture needs: on a thread, while what else a session needs is imported."""
+    keep_compiled()
+    state = State()
+    quantile = partial(reference_of(state.distribution, state.classes).quantile, OUTLIER_SHARE)
+    with suppress(Exception), ThreadPoolExecutor(1) as beside:  # who draws it hears what is wrong; or Python is ending
+        beside.submit(quantile)
+        outliers(state, Quality.full(state), library)
+
+
 compiled_ahead: set[tuple[Any, ...]] = set()
 """What decides which program samples, of all that were compiled ahead."""
 
 
 def outliers(state: State, quality: Quality, library: Library = BUNDLE) -> np.ndarray:
     """Which points end below the 0.1% quantile of the exact log density, [n]."""
-    return _outliers(state.setting, quality._replace(resolution=0), library)
+    return metrics.outliers(scored(state, quality, library), OUTLIER_SHARE)
+
+
+OUTLIER_SHARE = 0.001
+
+
+def scored(state: State, quality: Quality, library: Library = BUNDLE) -> metrics.Scored:
+    """The samples with what their metrics need, each computed once."""
+    return _scored(state.setting, quality._replace(resolution=0), library)
 
 
 @kept(maxsize=12)
-def _outliers(setting: Setting, quality: Quality, library: Library) -> np.ndarray:
+def _scored(setting: Setting, quality: Quality, library: Library) -> metrics.Scored:
     reference = reference_of(setting.distribution, setting.classes)
-    return metrics.outliers(metrics.Scored(_trajectory(setting, quality, library).samples, reference), 0.001)
+    return metrics.Scored(_trajectory(setting, quality, library).samples, reference)
 
 
 def unguided(state: State) -> State:
@@ -215,12 +245,11 @@ def measure(
     state: State, quality: Quality, library: Library = BUNDLE, *, names: Iterable[str] = SHOWN_METRICS
 ) -> dict[str, Number]:
     """Metrics of the samples, each beside its floor; the class leakage only where there are other classes."""
-    return _measure(state, trajectory(state, quality, library).samples, names)
+    return _measure(state, scored(state, quality, library), names)
 
 
-def _measure(state: Setting, points: jax.Array, names: Iterable[str]) -> dict[str, Number]:
-    reference = reference_of(state.distribution, state.classes)
-    samples, floor = metrics.Scored(points, reference), _floor(state.distribution, state.classes, len(points))
+def _measure(state: Setting, samples: metrics.Scored, names: Iterable[str]) -> dict[str, Number]:
+    floor = _floor(state.distribution, state.classes, len(samples))
     return {name: Number(metrics.METRICS[name].function(samples), floor[name]) for name in names if name in floor}
 
 
@@ -228,9 +257,8 @@ def errors_of(
     state: State, quality: Quality, library: Library = BUNDLE, *, names: Iterable[str] = SHOWN_METRICS
 ) -> dict[str, float]:
     """The standard errors of metrics of the samples."""
-    reference = reference_of(state.distribution, state.classes)
-    scored = metrics.Scored(trajectory(state, quality, library).samples, reference)
-    return {name: metrics.standard_error(metrics.METRICS[name], scored) for name in names}
+    samples = scored(state, quality, library)
+    return {name: metrics.standard_error(metrics.METRICS[name], samples) for name in names}
 
 
 @lru_cache(maxsize=16)
@@ -254,6 +282,9 @@ def curve(state: State, library: Library = BUNDLE) -> Iterator[tuple[float, floa
 @kept(maxsize=256)
 def curve_point(setting: Setting, library: Library = BUNDLE) -> tuple[float, float]:
     """Outlier rate and branch coverage of a setting with one weight."""
-    scores = _measure(setting, _sample(setting, CURVE, library).samples, SHOWN_METRICS[:2])
+    samples = metrics.Scored(
+        _sample(setting, CURVE, library).samples, reference_of(setting.distribution, setting.classes)
+    )
+    scores = _measure(setting, samples, SHOWN_METRICS[:2])
     outlier_rate, coverage = (scores[name].value for name in SHOWN_METRICS[:2])
     return outlier_rate, coverage

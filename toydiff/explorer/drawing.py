@@ -29,7 +29,16 @@ from toydiff.explorer.compute import (
     trajectory,
     unguided,
 )
-from toydiff.explorer.layers import INK, KEPT, LAYERS, PROBE_COLOURS, RESCUED, Layer
+from toydiff.explorer.layers import (
+    INK,
+    KEPT,
+    LAYERS,
+    OUTLIER_RADIUS,
+    PROBE_COLOURS,
+    RESCUED,
+    SAMPLE_RADIUS,
+    Layer,
+)
 from toydiff.explorer.probe import probe
 from toydiff.explorer.sheet import FONT, PROJECTORS, font, sheet_of_width, wrapped
 from toydiff.explorer.state import State
@@ -99,14 +108,17 @@ def draw_foreground(
                 artists.append(plotting.plot_trajectories(few, linewidth=0.6, view=state.view, ax=ax))
         if "rescue" in state.layers:
             artists.append(_draw_rescue(ax, state, quality, library))
-        if "samples" in state.layers:
-            shown = now[~out] if "outliers" in state.layers else now
-            colour = LAYERS["samples"].colour
-            artists.append(plotting.plot_samples(shown, size=2.5, color=colour, view=state.view, ax=ax))
-        if "outliers" in state.layers:
-            colour = LAYERS["outliers"].colour
-            artists.append(plotting.plot_samples(now[out], size=6, color=colour, view=state.view, ax=ax))
+        inside = now[~out] if "outliers" in state.layers else now
+        for name, points, radius in (("samples", inside, SAMPLE_RADIUS), ("outliers", now[out], OUTLIER_RADIUS)):
+            if name in state.layers:
+                look: Any = {"size": _area(radius), "color": LAYERS[name].colour}
+                artists.append(plotting.plot_samples(points, **look, view=state.view, ax=ax))
     return artists + _draw_arrows(ax, state, library) + _draw_probe(ax, state, library)
+
+
+def _area(radius: float) -> float:
+    """Of a disc, as Matplotlib counts it: squared points, in a picture of 7.2 inches."""
+    return (2 * radius * 7.2 * 72) ** 2
 
 
 def _draw_rescue(ax: Axes, state: State, quality: Quality, library: Library) -> Artist:

@@ -26,7 +26,7 @@ from toydiff.explorer.probe import probe
 from toydiff.explorer.state import State, whole_view
 from toydiff.networks.library import BUNDLE, Library
 from toydiff.results import plotting
-from toydiff.results.plotting import View
+from toydiff.results.view import View
 
 MOST_LEVELS = 34
 """Noise levels that a path is sent at: those of the paper's solver; of more steps those that are nearest to as many."""
@@ -52,13 +52,14 @@ def points(state: State, quality: Quality, library: Library = BUNDLE) -> Frame:
     Buffers: float32 [n, 2]; a bit for each sample; float16 [levels, n, 2] where the header has levels.
     """
     full, quality = quality is not QUICK, no_more(quality, state)
+    out = outliers(state, quality, library)
     path = trajectory(state, quality, library)
     ways, sigma = np.asarray(path.ways), np.asarray(path.sigma, float)
     wanted = full or {"trajectories"} & set(state.layers)
     levels = np.unique(np.linspace(0, len(sigma) - 1, min(len(sigma), MOST_LEVELS)).round().astype(int))
     shown = ways[-1] if full else np.asarray(path.x[step_in(state, quality)])
     header = {"frame": "points", "count": len(shown), "sigma": 0.0 if full else state.sigma}
-    buffers = [_float32(shown), np.packbits(outliers(state, quality, library)).tobytes()]
+    buffers = [_float32(shown), np.packbits(out).tobytes()]
     if wanted:
         header["levels"] = sigma[levels].tolist()
         buffers.append(np.clip(ways[levels], -6e4, 6e4).astype("<f2").tobytes())

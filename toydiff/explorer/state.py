@@ -15,7 +15,7 @@ from toydiff.measuring.setting import ModelChoice as ModelChoice  # noqa: PLC041
 from toydiff.measuring.setting import Setting, check_networks, json_values, known_fields, numbers
 from toydiff.networks.bundles import default_main
 from toydiff.networks.library import BUNDLE, BUNDLED, Library
-from toydiff.results.plotting import ZOOM_VIEW, View
+from toydiff.results.view import ZOOM_VIEW, View
 from toydiff.sampling.schedules import STEPS, nearest_level, noise_schedule
 
 SIGMAS = tuple(noise_schedule().tolist())

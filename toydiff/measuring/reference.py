@@ -1,6 +1,8 @@
 """What samples are compared with, and what several metrics need of both, each computed once."""
 
 import math
+import threading
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -54,14 +56,16 @@ class Reference:
         self.class_mass = truth.share_of(whole)
         self.floors: dict[Any, Estimate] = {}
         self._quantiles: dict[float, float] = {}
+        self._lock = threading.Lock()
 
     def quantile(self, q: float) -> float:
         """The log density below which the share `q` of exact samples lies."""
-        if q not in self._quantiles:
-            below = math.floor(q * (self.n - 1))
-            lowest = self.truth.lowest_log_densities(self.seed, self.n, below + 2)
-            self._quantiles[q] = float(np.quantile(lowest[below:], q * (self.n - 1) - below))
-        return self._quantiles[q]
+        with self._lock:
+            if q not in self._quantiles:
+                below = math.floor(q * (self.n - 1))
+                lowest = self.truth.lowest_log_densities(self.seed, self.n, below + 2)
+                self._quantiles[q] = float(np.quantile(lowest[below:], q * (self.n - 1) - below))
+            return self._quantiles[q]
 
     @cached_property
     def branch_mass(self) -> np.ndarray:
@@ -147,24 +151,24 @@ class Scored:
         A sample counts for every branch with its posterior probability there, so that exact samples have
         the branch's true mass as their expectation, also where branches overlap.
         """
-        return self._occupancies[0]
+        occupancy = np.zeros(len(self.reference.branch_mass))
+        for _, posterior in self._posteriors():
+            occupancy += posterior.sum(0, dtype=float)
+        return occupancy / len(self)
 
     @cached_property
     def resampled_occupancy(self) -> np.ndarray:
         """The occupancy of each resample, [resamples, branches]."""
-        return self._occupancies[1]
+        resampled = np.zeros((len(self.draws), len(self.reference.branch_mass)))
+        for block, posterior in self._posteriors():
+            resampled += self.counts[:, block].astype(np.float32) @ posterior
+        return resampled / self.draws.shape[1]
 
-    @cached_property
-    def _occupancies(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both, by sums over blocks of samples: the posterior [n, branches] of all at once would be huge."""
-        truth, branches = self.reference.truth, len(self.reference.branch_mass)
-        occupancy = np.zeros(branches)
-        resampled = np.zeros((len(self.draws), branches))
+    def _posteriors(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Of each block of samples, [block, branches]: that of all at once would be huge."""
         for i in range(0, len(self), BLOCK):
-            posterior = np.asarray(truth.branch_posterior(self.x[i : i + BLOCK]))
-            occupancy += posterior.sum(0, dtype=float)
-            resampled += self.counts[:, i : i + BLOCK].astype(np.float32) @ posterior
-        return occupancy / len(self), resampled / self.draws.shape[1]
+            block = slice(i, i + BLOCK)
+            yield block, np.asarray(self.reference.truth.branch_posterior(self.x[block]))
 
     @cached_property
     def in_other_class(self) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -21,6 +21,9 @@ from toydiff.base.checks import InputError, number
 from toydiff.base.effort import current_effort
 from toydiff.base.score_model import Exact, ScoreModel, check_points
 from toydiff.results.style import CLASS, GUIDE, MAIN, OTHER, OUTLIER, RATIO, THIRD, Hue  # noqa: F401 - known from here
+from toydiff.results.view import FULL_VIEW as FULL_VIEW  # noqa: PLC0414 - known from here
+from toydiff.results.view import ZOOM_VIEW as ZOOM_VIEW  # noqa: PLC0414
+from toydiff.results.view import View as View  # noqa: PLC0414
 from toydiff.sampling.sampler import Trajectory
 
 OUTLINE_LEVEL = -2.12
@@ -29,28 +32,6 @@ NOISY_OUTLINE_LEVEL = -1.41
 """The same for p(x; sigma) at the noise level of Figure 2."""
 RASTERIZE_ABOVE = 2000
 """In vector formats more points than this are drawn as pixels; everything else stays vector."""
-
-
-class View(NamedTuple):
-    """A square part of the plane."""
-
-    x: float
-    y: float
-    half_width: float
-
-    @property
-    def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """(left, right), (bottom, top)."""
-        r = self.half_width
-        return (self.x - r, self.x + r), (self.y - r, self.y + r)
-
-    def contains(self, points: np.ndarray) -> np.ndarray:
-        """Which points [n, 2] lie inside: [n]."""
-        return (np.abs(points - [self.x, self.y]) <= self.half_width).all(-1)
-
-
-FULL_VIEW = View(0.30, 0.30, 1.2)
-ZOOM_VIEW = View(0.45, 1.22, 0.3)
 
 
 def frame(view: View, *, ax: Axes | None = None) -> Axes:

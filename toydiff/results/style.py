@@ -1,8 +1,9 @@
 """How everything that is drawn looks: the colour of each role, and the house style of figures."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from matplotlib.colors import Colormap, LinearSegmentedColormap
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
 
 
 class Hue(NamedTuple):
@@ -13,8 +14,10 @@ class Hue(NamedTuple):
     dark: str
 
     @property
-    def cmap(self) -> Colormap:
+    def cmap(self) -> "Colormap":
         """White to light to strong."""
+        from matplotlib.colors import LinearSegmentedColormap  # colours are known before Matplotlib is loaded
+
         return LinearSegmentedColormap.from_list("", ["#ffffff", self.light, self.strong])
 
 

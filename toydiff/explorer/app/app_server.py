@@ -71,7 +71,10 @@ async def _serve_until_signal(server: "AppServer") -> int:
 
 
 def _session_class() -> type["Session"]:
-    from toydiff.explorer.session import Session  # JAX comes with it
+    from toydiff.explorer.compute import prepare  # JAX comes with it
+
+    threading.Thread(target=prepare).start()
+    from toydiff.explorer.session import Session
 
     return Session
 

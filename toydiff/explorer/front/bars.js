@@ -1,5 +1,5 @@
 // What stands above and below the pictures: scene and data, and the noise level as a slider that plays.
-import { button, explain, make, menu, slider } from "./dom.js";
+import { button, explain, make, menu, put, slider } from "./dom.js";
 import { explainAll } from "./drawer_parts.js";
 
 const PLAY_S = 4; // from noise to data
@@ -38,11 +38,11 @@ export class TopBar {
     this.data.fill(menus.distribution, menus.data);
     this.classes.fill(menus.classes, store.state.classes);
     explainAll([this.data, this.classes], menus.reasons.data ?? "");
-    if (this.said.textContent !== words) this.said.textContent = this.said.title = words;
+    put(this.said, { textContent: words, title: words });
     const full = store.scene.panels.length >= store.about.most_panels;
-    this.compare.disabled = full;
-    this.compare.textContent = full ? `${store.about.most_panels} is the most` : "+ compare";
-    this.compare.title = full ? `${store.about.most_panels} pictures, as many as can be compared` : store.about.help.compare;
+    const most = store.about.most_panels;
+    put(this.compare, full ? { disabled: true, textContent: `${most} is the most`, title: `${most} pictures, as many as can be compared` }
+      : { disabled: false, textContent: "+ compare", title: store.about.help.compare });
     this.present.value = store.ui.present ?? "";
   }
 }
@@ -123,7 +123,7 @@ export class NoiseStrip {
   update() {
     const { state } = this.store;
     const said = `σ = ${Number(state.sigma < 0.01 ? state.sigma.toFixed(4) : state.sigma.toPrecision(3))}`;
-    if (this.said.textContent !== said) this.said.textContent = said;
+    put(this.said, { textContent: said });
     const at = this.placeOf(state.sigma);
     if (Math.abs(Number(this.slider.value) - at) > 0.5) this.slider.value = at;
     this.slider.setAttribute("aria-valuetext", said);

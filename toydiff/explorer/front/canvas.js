@@ -1,16 +1,16 @@
 // Draws a panel: classes and densities, lines, the points themselves, arrows, the probe and the ring of one sample.
-import { imageOf } from "./raster.js";
+import { imageOf, rgb } from "./raster.js";
 
 const TRACED = 150; // trajectories
 const FADED = 0.25; // opacity of points that wait for the better solution
 const QUIET = 0.35; // of all of them beside the probe
 const RESCUES = [400, 800]; // at most so many lines of samples that stay as they were, and of those that change
+const KEPT_HERE = { willReadFrequently: true }; // pixels that this thread writes stay with it
 
 export class Painting {
   constructor(canvas) {
     this.canvas = canvas;
-    this.behind = new OffscreenCanvas(1, 1);
-    this.dots = new OffscreenCanvas(1, 1);
+    [this.behind, this.lines] = [sheet(), sheet()];
   }
 
   // Draw `data` as `state` says through `lens`, whose side is in pixels of the screen; `ring` is the sample that is held.
@@ -18,20 +18,28 @@ export class Painting {
     const { canvas } = this;
     const { side } = lens;
     if (canvas.width !== side) canvas.width = canvas.height = side;
-    const g = canvas.getContext("2d");
     const on = new Set(state.layers);
-    Object.assign(this, { g, lens, about, data, on });
-    g.drawImage(this.background(state), 0, 0);
-    if (data.points) {
-      if (on.has("trajectories")) this.trajectories();
-      if (on.has("rescue") && data.unguided) this.rescue();
-      this.points(state.probe && data.probe ? QUIET : 1);
-    }
+    Object.assign(this, { lens, about, data, on });
+    this.image = this.points(this.below(state), state.probe && data.probe ? QUIET : 1);
+    const g = this.g = canvas.getContext("2d", KEPT_HERE);
+    g.putImageData(this.image, 0, 0);
     for (const [name, row] of Object.entries(about.layers)) {
       if (row.kind === "arrows" && on.has(name) && data.arrows[name]) this.arrows(data.arrows[name], row.colour);
     }
     if (state.probe && data.probe) this.probe(data.probe);
     if (ring !== null && ring < data.count) this.ring(ring);
+  }
+
+  // The pixels of what lies below the points.
+  below(state) {
+    const { data, on, lens: { side } } = this;
+    const behind = this.background(state);
+    const lines = [["trajectories", data.points?.path], ["rescue", data.points && data.unguided]].filter(([name, known]) => on.has(name) && known);
+    if (!lines.length) return behind.pixels;
+    const pen = this.g = sized(this.lines, side);
+    pen.drawImage(behind.canvas, 0, 0);
+    for (const [name] of lines) this[name]();
+    return pixelsOf(pen);
   }
 
   // Outlines and densities: drawn again only when they or the view have changed.
@@ -44,8 +52,7 @@ export class Painting {
     const wanted = [lines, shown.length, ...shown.map(([field]) => field), side, left, top, zoom];
     if (this.holds?.length === wanted.length && wanted.every((one, i) => one === this.holds[i])) return behind;
     this.holds = wanted;
-    if (behind.width !== side) behind.width = behind.height = side;
-    const g = behind.getContext("2d");
+    const g = sized(behind, side);
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.fillStyle = "#fff";
     g.fillRect(0, 0, side, side);
@@ -60,6 +67,7 @@ export class Painting {
       if (!shown.length) g.fill(path, "evenodd");
       g.stroke(path);
     }
+    behind.pixels = pixelsOf(g);
     return behind;
   }
 
@@ -100,10 +108,9 @@ export class Painting {
   rescue() {
     const { data, lens, about } = this;
     const { ends, out, count } = data.unguided;
-    const was = (i) => Boolean((out[i >> 3] >> (7 - (i & 7))) & 1);
-    const groups = { kept: [], rescued: [], lost: [] };
+        const groups = { kept: [], rescued: [], lost: [] };
     for (let i = 0; i < Math.min(count, data.points.count); i++) {
-      const [before, after] = [was(i), data.isOut(i)];
+      const [before, after] = [out[i], data.out[i]];
       const group = before === after ? "kept" : before ? "rescued" : "lost";
       if (groups[group].length < RESCUES[Number(group !== "kept")]) groups[group].push(i);
     }
@@ -117,52 +124,56 @@ export class Painting {
     }
   }
 
-  // Discs, written pixel by pixel: thousands of them cost a few milliseconds on any machine.
-  points(opacity) {
-    const { data, lens, about, dots, on } = this;
+  // Discs, written pixel by pixel upon those below: thousands of them cost a few milliseconds on any machine.
+  points(below, opacity) {
+    const { data, lens, about, on } = this;
     const { side } = lens;
-    const { shown, count, live } = data;
-    if (dots.width !== side || !this.image) {
-      dots.width = dots.height = side;
+    const { shown, count, live, out } = data;
+    if (this.image?.width !== side) {
       this.image = new ImageData(side, side);
+      this.cover = new Uint8Array(side * side);
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
-    this.pixels.fill(0);
+    this.pixels.set(below);
+    this.cover.fill(0);
     const pink = on.has("outliers");
-    const paint = (wanted, colour, radius, faded) => {
-      const [r, g, b] = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+    const paint = (wanted, { colour }, radius, faded) => {
       const [from, to] = faded ? [live, count] : [0, Math.min(live, count)];
+      const disc = { below, radius, colour: rgb(colour), opacity: faded ? FADED * opacity : opacity };
       for (let i = from; i < to; i++) {
-        if (pink && data.isOut(i) !== wanted) continue;
-        this.disc(lens.x(shown[2 * i]), lens.y(shown[2 * i + 1]), radius, (b << 16) | (g << 8) | r, faded ? FADED : 1);
+        if (!pink || out[i] === wanted) this.disc(lens.x(shown[2 * i]), lens.y(shown[2 * i + 1]), disc);
       }
     };
     for (const faded of [true, false]) {
-      if (on.has("samples")) paint(false, about.layers.samples.colour, Math.max(1, about.radius.sample * side), faded);
-      if (pink) paint(true, about.layers.outliers.colour, Math.max(1.4, about.radius.outlier * side), faded);
+      if (on.has("samples")) paint(0, about.layers.samples, Math.max(1, about.radius.sample * side), faded);
+      if (pink) paint(1, about.layers.outliers, Math.max(1.4, about.radius.outlier * side), faded);
     }
-    dots.getContext("2d").putImageData(this.image, 0, 0);
-    this.g.globalAlpha = opacity;
-    this.g.drawImage(dots, 0, 0);
-    this.g.globalAlpha = 1;
+    return this.image;
   }
 
-  disc(x, y, radius, colour, opacity) {
-    const { pixels } = this;
+  // Where discs overlap, the one that covers more of a pixel has it.
+  disc(x, y, { below, radius, colour: [red, green, blue], opacity }) {
+    const { pixels, cover } = this;
     const { side } = this.lens;
     if (!(x > -radius && y > -radius && x < side + radius && y < side + radius)) return; // NaN is nowhere
     const reach = radius + 0.5;
-    const [x0, x1] = [Math.max(0, Math.ceil(x - 0.5 - reach)), Math.min(side - 1, Math.floor(x - 0.5 + reach))];
-    const [y0, y1] = [Math.max(0, Math.ceil(y - 0.5 - reach)), Math.min(side - 1, Math.floor(y - 0.5 + reach))];
-    for (let py = y0; py <= y1; py++) {
+    const last = Math.min(side - 1, Math.floor(x - 0.5 + reach));
+    const bottom = Math.min(side - 1, Math.floor(y - 0.5 + reach));
+    for (let py = Math.max(0, Math.ceil(y - 0.5 - reach)); py <= bottom; py++) {
       const dy = py + 0.5 - y;
-      for (let px = x0; px <= x1; px++) {
+      for (let px = Math.max(0, Math.ceil(x - 0.5 - reach)); px <= last; px++) {
         const dx = px + 0.5 - x;
-        const cover = reach - Math.sqrt(dx * dx + dy * dy);
-        if (cover <= 0) continue;
-        const alpha = Math.round(255 * opacity * Math.min(1, cover));
+        const far = dx * dx + dy * dy;
+        if (far >= reach * reach) continue;
+        const covered = (255 * opacity * Math.min(1, reach - Math.sqrt(far)) + 0.5) | 0;
         const k = py * side + px;
-        if (alpha >= pixels[k] >>> 24) pixels[k] = (alpha << 24) | colour;
+        if (covered < cover[k]) continue;
+        cover[k] = covered;
+        const [was, left] = [below[k], 255 - covered];
+        const b = (((was >> 16) & 255) * left + blue * covered + 127) / 255;
+        const g = (((was >> 8) & 255) * left + green * covered + 127) / 255;
+        const r = ((was & 255) * left + red * covered + 127) / 255;
+        pixels[k] = 0xff000000 | (b << 16) | (g << 8) | r;
       }
     }
   }
@@ -228,6 +239,19 @@ export class Painting {
     this.stroke("#ffffff", 0.009, 1, circle);
     this.stroke(about.colours.ink, 0.0035, 1, circle);
   }
+}
+
+const sheet = () => ({ canvas: new OffscreenCanvas(1, 1), pixels: null });
+
+// Where to draw on a sheet of that many pixels.
+function sized({ canvas }, side) {
+  if (canvas.width !== side) canvas.width = canvas.height = side;
+  return canvas.getContext("2d", KEPT_HERE);
+}
+
+function pixelsOf(pen) {
+  const { width, height } = pen.canvas;
+  return new Uint32Array(pen.getImageData(0, 0, width, height).data.buffer);
 }
 
 // Whether finer outlines cover a view, and are not too coarse for it.

@@ -30,6 +30,8 @@ export function chart(parent, name) {
   const svg = svgPart(parent, "svg", "chart", { role: "img" });
   svg.classList.add(`toydiff-${name}`);
   let given = null;
+  let shown = ""; // of what all but the mark is drawn
+  let pointer, place; // the mark, and where a value of x stands
   let em, wide, start, end, left, right, above, below; // ends of rows, and of the plot, in pixels
   const part = (tag, kind, attributes) => svgPart(svg, tag, `chart-${kind}`, attributes);
   function text(words, x, y, anchor = "start", kind = "text") {
@@ -128,12 +130,15 @@ export function chart(parent, name) {
     dots(points.filter((point) => !lost(point)), line);
   }
   // A mark outside of the plot stands at its end and points on.
-  function drawMark(x) {
+  function drawMark() {
+    svgPut(svg, { "aria-label": chartWords(given) });
+    if (!Number.isFinite(given.mark)) return pointer.removeAttribute("d");
+    const x = place(given.mark);
     const at = clamp(x, left, right);
     const on = Math.sign(x - at) * em;
     const flag = on ? `m${-0.7 * on} ${-0.4 * em}v${0.8 * em}l${0.7 * on} ${-0.4 * em}z`
       : `m${-0.4 * em} ${-0.4 * em}h${0.8 * em}l${-0.4 * em} ${0.7 * em}z`;
-    part("path", "mark", { d: `M${at} ${above}V${below}M${at} ${above}${flag}` });
+    svgPut(pointer, { d: `M${at} ${above}V${below}M${at} ${above}${flag}` });
   }
 
   function draw() {
@@ -142,7 +147,6 @@ export function chart(parent, name) {
     wide = rulerOf(svg);
     [start, end] = [0.3 * em, svg.clientWidth - 0.3 * em];
     svg.replaceChildren();
-    svgPut(svg, { "aria-label": chartWords(given) });
     const lines = (side) => given.lines.filter((line) => (line.side ?? "left") === side);
     const plain = ["left", "right"].filter((side) => given[side])
       .map((side) => ({ ...given[side], side, lines: lines(side) }));
@@ -156,16 +160,22 @@ export function chart(parent, name) {
     const words = (side) => axes.filter((axis) => axis.side === side).flatMap((axis) => axis.words);
     const margin = (side, x) => Math.max(wide(numberWords(x)) / 2, ...words(side).map((tick) => wide(tick) + 0.5 * em));
     [left, right] = [start + margin("left", low), end - margin("right", high)];
-    const at = (x) => left + 0.6 * em + ((right - left - 1.2 * em) * (x - low)) / (high - low);
+    place = (x) => left + 0.6 * em + ((right - left - 1.2 * em) * (x - low)) / (high - low);
     axes.forEach(drawAxis);
     part("path", "frame", { d: `M${left} ${below}H${right}${axes.length > 1 ? `V${above}` : ""}` });
-    drawX(low, high, at);
-    if (Number.isFinite(given.mark)) drawMark(at(given.mark));
-    for (const axis of axes) for (const line of axis.lines) drawLine(line, at, axis);
+    drawX(low, high, place);
+    pointer = part("path", "mark");
+    drawMark();
+    for (const axis of axes) for (const line of axis.lines) drawLine(line, place, axis);
   }
   new ResizeObserver(draw).observe(svg);
+  // Where only the mark is another one, it moves and nothing else is drawn.
   function show(next) {
     given = next;
+    const { mark, ...rest } = next;
+    const wanted = JSON.stringify(rest);
+    if (wanted === shown && pointer) return drawMark();
+    shown = wanted;
     draw();
   }
   return { element: svg, show };

@@ -1,7 +1,8 @@
 // What a panel's picture is drawn of, as it came from the kernel, and where its points stand now: they glide.
 import { calm } from "./dom.js";
 
-const GLIDE_MS = { true: 200, false: 60 }; // to the better solution, and from one answer of a drag to the next
+// To the better solution, and from one answer of a drag to the next: that one is three quarters there when first drawn.
+const GLIDES = { true: { ms: 200, begun: 0 }, false: { ms: 32, begun: 16 } };
 const MEANS = ["distribution", "classes", "seed", "start"]; // with another one, points are other samples
 const ease = (part) => part * (2 - part);
 let halves = null;
@@ -27,10 +28,19 @@ export function typed(Kind, bytes) {
   return new Kind(from, fits ? byteOffset : 0, Math.floor(byteLength / Kind.BYTES_PER_ELEMENT));
 }
 
+// Bits as numbers 0 and 1, before those that stay behind.
+function bits(bytes, count, behind = []) {
+  const packed = typed(Uint8Array, bytes);
+  const found = new Uint8Array(Math.max(count, behind.length));
+  found.set(behind);
+  for (let i = 0; i < count; i++) found[i] = (packed[i >> 3] >> (7 - (i & 7))) & 1;
+  return found;
+}
+
 export class PictureData {
   constructor() {
     this.forget();
-    Object.assign(this, { fields: {}, arrows: {}, points: null, shown: new Float32Array(0), live: 0, version: 0 });
+    Object.assign(this, { fields: {}, arrows: {}, points: null, shown: new Float32Array(0), out: new Uint8Array(0), live: 0, version: 0 });
     Object.assign(this, { outlines: null, detail: null, unguided: null, probe: null, numbers: null, curve: null });
     Object.assign(this, { glide: null, stale: {}, renew: true });
   }
@@ -92,28 +102,33 @@ export class PictureData {
     const xy = typed(Float32Array, now);
     if (this.renew || !old || (full && old.count < count && old.full)) this.shown = Float32Array.from(xy);
     this.renew = false;
-    this.points = { count, levels, full, sigma: frame.sigma, now: xy, out: typed(Uint8Array, out), end: full ? xy : null };
+    this.points = { count, levels, full, sigma: frame.sigma, now: xy, end: full ? xy : null };
     if (levels) this.points.path = path ?? half(ways);
-    if (!full && old) this.points.before = old.before ?? old; // the colours of those that stay behind
+    this.out = bits(out, count, full ? [] : this.out);
     this.live = count;
     if (this.count < count || full) this.shown = resized(this.shown, xy);
     this.aim(full);
     return true;
   }
 
-  // Whether a sample ends as an outlier.
-  isOut(i) {
-    const { out, count, before } = this.points;
-    const bits = i < count ? out : before?.out;
-    return bits ? Boolean((bits[i >> 3] >> (7 - (i & 7))) & 1) : false;
-  }
-
   // Let the points glide to where they belong at the noise level on show.
   aim(settled = false) {
     const goal = this.at(this.sigma ?? this.points.sigma);
     this.from = Float32Array.from(this.shown);
-    this.glide = calm() ? null : { goal, start: performance.now(), ms: GLIDE_MS[Boolean(settled)] };
+    const { ms, begun } = GLIDES[Boolean(settled)];
+    const still = calm() || (!settled && this.nearTo(goal));
+    this.glide = still ? null : { goal, start: performance.now() - begun, ms };
     if (!this.glide) this.shown.set(goal.subarray(0, this.shown.length));
+  }
+
+  // Whether the points move by less than a pixel on the mean: no eye sees them glide.
+  nearTo(goal) {
+    let [sum, known] = [0, 0];
+    for (let k = 0; k < goal.length; k++) {
+      const way = Math.abs(goal[k] - this.shown[k]);
+      if (way < Infinity) [sum, known] = [sum + way, known + 1];
+    }
+    return sum < known * (this.pixel ?? 0);
   }
 
   // Where the points stand at a noise level: on straight lines in x / sqrt(sigma^2 + sigma_data^2) between two known ones.
@@ -164,7 +179,7 @@ export class PictureData {
 
   take_unguided({ count }, [ends, out]) {
     if (ends?.byteLength !== 8 * count || !out) return false;
-    this.unguided = { count, ends: typed(Float32Array, ends), out: typed(Uint8Array, out) };
+    this.unguided = { count, ends: typed(Float32Array, ends), out: bits(out, count) };
     return true;
   }
 

@@ -10,6 +10,11 @@ export function make(parent, tag, props = {}, attrs = {}) {
   return element;
 }
 
+// Properties of an element, each only where it is another one: what is written costs the page a layout.
+export function put(element, props) {
+  for (const [name, value] of Object.entries(props)) if (element[name] !== value) element[name] = value;
+}
+
 export function button(parent, name, label, help, act) {
   const element = make(parent, "button", { name, type: "button", textContent: label, title: help });
   element.addEventListener("click", () => act(element));
@@ -104,7 +109,7 @@ export function explain(control, reason) {
     note = make(null, "p", { name: "reason", id: `toydiff-reason-${++made}` });
     place.after(note);
   }
-  if (note.textContent !== reason) note.textContent = reason;
+  put(note, { textContent: reason });
   control.setAttribute("aria-describedby", note.id);
 }
 

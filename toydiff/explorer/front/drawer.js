@@ -78,8 +78,7 @@ export class Drawer {
         steps.fill(sizes.steps.map((value) => [value, value.toLocaleString("en")]), state[which].steps);
         exact.checked = state[which].exact;
         const reason = menus.reasons[`${which}-size`] ?? "";
-        for (const one of [family, width]) one.disabled = Boolean(reason);
-        explain(steps, reason);
+        explainAll([family, width, steps], reason);
         explain(exact, menus.reasons[`${which}-exact`] ?? "");
       });
     }

@@ -1,5 +1,5 @@
 // Method, weight and guide of a panel: the same controls beside a single picture and above each of several.
-import { box, clamp, explain, make, menu, slider } from "./dom.js";
+import { box, clamp, explain, make, menu, put, slider } from "./dom.js";
 import { weightCurve } from "./weight_curve.js";
 
 const SLIDER_WEIGHT = 6; // the slider ends here, or where the method's scale asks for less; the box takes more
@@ -16,7 +16,7 @@ export class Guidance {
     this.method = menu(this.main, "method", "method", help.method, (name) => store.choose("method", name, number));
     const row = make(this.main, "div", { name: "weight-row" });
     const end = { min: 0, max: STEPS, step: 1 };
-    this.weight = slider(row, "weight", "weight w", help.weight, end, (at) => this.weigh(this.weightAt(at)));
+    this.weight = slider(row, "weight", "weight w", help.weight, end, (at) => this.weigh(this.weightAt(at), false));
     this.weight.addEventListener("keydown", (event) => this.key(event));
     this.box = box(row, "weight-box", "w", help["weight-box"], (text) => this.weigh(text));
     this.more = make(this.main, "div", { name: "guidance-more" });
@@ -64,15 +64,15 @@ export class Guidance {
     if (next !== undefined) this.weigh(next);
   }
 
-  weigh(value) {
+  weigh(value, atOnce = true) {
     const weight = typeof value === "string" ? (value.trim() === "" ? NaN : Number(value.replace(",", "."))) : value;
     const given = Number.isNaN(weight) ? value : Math.round(weight * 1e6) / 1e6; // the kernel says what is no number
-    this.store.set({ weight: given, weight_curve: null }, this.number);
+    this.store.set({ weight: given, weight_curve: null }, this.number, atOnce);
   }
 
   choose(at) {
     const [width, steps] = this.menus.guide.ladder[at];
-    this.store.set({ guide: { ...this.state.guide, width, steps } }, this.number);
+    this.store.set({ guide: { ...this.state.guide, width, steps } }, this.number, false);
   }
 
   bend({ straight, interval, weights }) {
@@ -99,7 +99,7 @@ export class Guidance {
     if (!menus) return;
     const { reasons } = menus;
     this.method.fill(menus.method, state.method);
-    this.method.title = [menus.words.title, menus.words.source].filter(Boolean).join(" · ");
+    put(this.method, { title: [menus.words.title, menus.words.source].filter(Boolean).join(" · ") });
     const [low, high] = this.ends;
     const at = clamp(Math.round((STEPS * (state.weight - low)) / (high - low)), 0, STEPS);
     if (Math.abs(this.weightAt(Number(this.weight.value)) - state.weight) > 0.011) this.weight.value = at;
@@ -112,7 +112,7 @@ export class Guidance {
     this.updateKnobs(menus.knobs);
     this.updateCurve(state, menus);
     const said = this.words();
-    if (this.said.textContent !== said) this.said.textContent = this.said.title = said;
+    put(this.said, { textContent: said, title: said });
   }
 
   updateGuide({ guide, words, has_guide }, reasons) {
@@ -124,7 +124,7 @@ export class Guidance {
     if (at >= 0) this.guide.value = at;
     const says = at < 0 ? words.guide : `width ${width}, ${steps.toLocaleString("en")} steps`;
     this.guide.setAttribute("aria-valuetext", says);
-    if (this.size.textContent !== says) this.size.textContent = says;
+    put(this.size, { textContent: says });
     explain(this.guide, has_guide ? (reasons["guide-size"] ?? "") : "");
   }
 
@@ -142,7 +142,7 @@ export class Guidance {
     const range = { min: low, max: high, step: (high - low) / 100 };
     make(this.knobs, "span", { textContent: name, title: help });
     return slider(this.knobs, name, name, help, range, (value) => {
-      this.store.set({ knobs: { ...this.state.knobs, [name]: value } }, this.number);
+      this.store.set({ knobs: { ...this.state.knobs, [name]: value } }, this.number, false);
     });
   }
 
@@ -152,7 +152,7 @@ export class Guidance {
     const weights = state.weight_curve ?? knots.map(() => state.weight);
     const interval = [state.interval[0], Math.min(state.interval[1], knots.at(-1))];
     const disabled = Boolean(!menus.weight || menus.reasons["weight-curve"]);
-    this.unbent.textContent = menus.reasons["weight-curve"] ?? "";
+    put(this.unbent, { textContent: menus.reasons["weight-curve"] ?? "" });
     this.curve.show({ sigmas: knots, weights, interval, now: Math.max(state.sigma, knots[0]), disabled });
   }
 }

@@ -5,10 +5,11 @@ import { make } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { heightFor, measured } from "./layout.js";
 import { bestOf } from "./numbers.js";
-import { Panel } from "./panel.js";
+import { DIM_MS, Panel } from "./panel.js";
 import { Store } from "./store.js";
 
 const SHOWN = { weight: ["method", "weight"], guidance: ["method", "weight", "guide", "weight-curve"], all: [] };
+const ANSWER_MS = 60; // after which what has changed is shown without an answer
 const CURVES = ["outlier_rate_0.001", "branch_coverage"];
 
 class View {
@@ -46,7 +47,7 @@ class View {
   listen() {
     const { store, root } = this;
     this.off = [
-      store.on("scene", () => this.changed()),
+      store.on("scene", (atOnce) => this.changed(atOnce)),
       store.on("frame", () => this.frame()),
       store.on("ring", (i) => this.ring(i)),
       store.on("enlarge", (i) => this.enlarge(i)),
@@ -68,15 +69,18 @@ class View {
     this.off.push(() => removeEventListener("resize", again));
   }
 
-  changed() {
+  // Where the kernel's answer is near, controls and picture change in one.
+  changed(atOnce = true) {
     this.dirty = true;
-    this.soon();
+    if (atOnce) this.soon();
+    else this.patience ??= setTimeout(() => this.soon(), ANSWER_MS);
   }
 
-  // Draw now: a frame that has come shall not wait for the next picture of the screen.
+  // Draw now: a frame that has come shall not wait for the next picture of the screen; words and numbers follow with it.
   frame() {
     this.told = false;
-    this.tick(performance.now());
+    if (this.laid && this.panels.length === this.store.scene.panels.length) for (const panel of this.visible()) panel.draw(performance.now());
+    this.soon();
   }
 
   soon() {
@@ -88,13 +92,16 @@ class View {
 
   tick(now) {
     if (!this.store.scene || !this.store.menus.length) return;
+    clearTimeout(this.patience);
+    this.patience = null;
     const playing = this.strip.step(now);
     if (this.dirty) this.update();
     let busy = playing;
     for (const panel of this.visible()) busy = panel.draw(now) || busy;
     if (!this.told) this.tell();
-    const stale = this.store.pictures.some(({ stale: parts }) => Object.keys(parts).length);
-    if (busy || stale) this.soon();
+    clearTimeout(this.later);
+    if (busy) this.soon();
+    else if (this.store.pictures.some(({ stale }) => Object.keys(stale).length)) this.later = setTimeout(() => this.soon(), DIM_MS / 2);
   }
 
   visible() {
@@ -228,9 +235,6 @@ class View {
       level: store.scene.panels[number].weight_curve && data.numbers ? 100 * data.numbers.rows[name]?.value : null, // as drawn
     })));
     const { weight, weight_curve } = store.state;
-    const wanted = JSON.stringify([lines, weight_curve ? null : weight]);
-    if (wanted === this.charted) return;
-    this.charted = wanted;
     const x = known[0].data.curve.weights;
     this.chart.show({
       x, lines, xLabel: "constant weight w", left: { label: "outliers, %" }, right: { label: "branches kept, %", max: 100 },
@@ -347,7 +351,7 @@ class View {
 
   close() {
     cancelAnimationFrame(this.asked);
-    clearTimeout(this.resting);
+    for (const timer of [this.resting, this.later, this.patience]) clearTimeout(timer);
     this.resized.disconnect();
     for (const off of this.off) off();
     this.store.close();
@@ -368,8 +372,9 @@ export function mount(element, host) {
   const store = new Store(host);
   let view = null;
   const off = store.on("scene", () => {
-    view ??= store.about && store.menus.length ? new View(root, store) : null;
-    view?.changed();
+    if (view || !store.about || !store.menus.length) return;
+    view = new View(root, store);
+    view.changed();
   });
   store.start();
   globalThis.toydiff = root.toydiff = {

@@ -1,5 +1,5 @@
 // The numbers of a panel beside those of exact samples, and in a few words.
-import { make } from "./dom.js";
+import { make, put } from "./dom.js";
 
 export function inWords(value, share, digits = share ? 1 : 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
@@ -15,24 +15,26 @@ export function sentence(numbers, about) {
 export class NumberTable {
   constructor() {
     this.element = make(null, "table", { name: "numbers" });
+    this.caption = make(this.element, "caption");
+    this.lines = [0, 1].map(() => make(this.caption, "div"));
     this.brief = make(null, "span", { name: "brief" });
   }
 
   // `best` are the names of metrics in which this panel is the best of several; `short` leaves the exact ones out.
   show(numbers, about, { best = new Set(), short = false, title = [] } = {}) {
-    const key = JSON.stringify([numbers, [...best], short, title]);
+    this.lines.forEach((line, i) => put(line, { textContent: title[i] || "", hidden: !title[i] }));
+    const key = JSON.stringify([numbers, [...best], short]);
     if (!numbers || key === this.holds) return;
     this.holds = key;
     const shown = Object.entries(numbers.rows).filter(([name]) => about.metrics[name]);
     const rows = shown.map(([name, row]) => this.row(name, row, about.metrics[name], { best, short, full: numbers.full }));
-    const [caption, top, body] = ["caption", "thead", "tbody"].map((tag) => make(null, tag));
-    for (const line of title.filter(Boolean)) make(caption, "div", { textContent: line });
+    const [top, body] = ["thead", "tbody"].map((tag) => make(null, tag));
     const head = make(top, "tr");
     make(head, "th", { textContent: `${numbers.count.toLocaleString("en")} samples` });
     make(head, "th", { textContent: short ? "" : "here" }, { scope: "col" });
     if (!short) make(head, "th", { textContent: "exact" }, { scope: "col" });
     body.append(...rows);
-    this.element.replaceChildren(caption, top, body);
+    this.element.replaceChildren(this.caption, top, body);
     const said = ([name, { value }]) => `${about.metrics[name].short.split(" ")[0]} ${inWords(value, about.metrics[name].share, value < 0.1 ? 1 : 0)}`;
     this.brief.textContent = shown.slice(0, 2).map(said).join(", ");
   }

@@ -6,7 +6,7 @@ import { Lens } from "./lens.js";
 import { NumberTable, sentence } from "./numbers.js";
 import { listenTo } from "./pointer.js";
 
-const DIM_MS = 200; // after which what is not yet true is dimmed
+export const DIM_MS = 200; // after which what is not yet true is dimmed
 
 export class Panel {
   constructor(store, number) {
@@ -80,6 +80,7 @@ export class Panel {
     data.move(state.sigma);
     const moved = data.step(now);
     const lens = this.lens();
+    data.pixel = 1 / lens.zoom;
     const { has_guide } = store.menus[this.number] ?? {};
     const layers = state.layers.filter((name) => has_guide || !store.about.layers[name].of_guide);
     const { side, zoom, left, top } = lens;

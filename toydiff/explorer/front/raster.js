@@ -2,7 +2,7 @@
 const MOST = 1600; // pixels on a side
 const LINE = 0.3; // opacity of the line
 
-const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+export const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
 // The image of a field, kept with it.
 export function imageOf(field, layer, side) {

@@ -53,10 +53,11 @@ export class Store {
     this.send({ do: action, with: values }, buffers);
   }
 
-  // Fields of a panel's state: shown at once, and sent as soon as the last change was answered.
-  set(patch, panel = this.scene.active) {
+  // Fields of a panel's state: shown at once, or with the answer where the control that was moved shows it by itself;
+  // sent as soon as the last change was answered.
+  set(patch, panel = this.scene.active, atOnce = true) {
     this.remember();
-    this.adopt(patched(this.scene, patch, panel, this.about.linked));
+    this.adopt(patched(this.scene, patch, panel, this.about.linked), null, atOnce);
     this.queue({ set: patch, panel });
   }
 
@@ -136,18 +137,18 @@ export class Store {
   }
 
   // Bring a scene here; what it makes untrue is noted in the pictures.
-  adopt(scene, serial = null) {
+  adopt(scene, serial = null, atOnce = true) {
     const before = this.scene;
     this.scene = scene;
     while (this.pictures.length < scene.panels.length) this.pictures.push(new PictureData());
     this.pictures.length = scene.panels.length;
     while (this.menus.length && this.menus.length < scene.panels.length) this.menus.push(this.menus[before.active]); // for now
     scene.panels.forEach((panel, i) => {
-      const old = before?.panels[i];
+      const old = before?.panels[i] ?? before?.panels[before.active]; // a new one begins as a copy
       const changed = Object.keys(panel).filter((name) => !DRAWN.includes(name) && !same(panel[name], old?.[name]));
       if (changed.length) this.pictures[i].changed(changed, this.n + (serial === null ? 1 : 0), serial ?? 0);
     });
-    this.emit("scene", before);
+    this.emit("scene", atOnce);
   }
 
   remember(whole = false) {

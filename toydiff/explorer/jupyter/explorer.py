@@ -75,6 +75,12 @@ class Explorer(anywidget.AnyWidget):
 
     def _make(self, scene: Any, scenes: Any, library: Any) -> None:
         try:
+            if library is None:
+                from toydiff.explorer.compute import prepare
+                from toydiff.networks.library import Library
+
+                library = Library()
+                threading.Thread(target=prepare, args=(library,)).start()  # Python waits for it at its end
             from toydiff.explorer.session import Session
 
             session = Session(self._carry, scene, scenes=scenes, library=library, post=self._post)
