@@ -315,3 +315,12 @@ def test_what_was_compiled_ahead_is_not_compiled_when_a_width_moves(monkeypatch,
             moved = replace(state, main=ModelChoice(main, 128), guide=ModelChoice(guide, 256))
             compute.trajectory(moved, QUICK, library)
     assert count("_solve") == 0
+
+
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.is_guided])
+def test_outliers_while_something_moves_are_near_those_at_rest(name):
+    """At each method's own weight, within what 2,048 samples tell."""
+    row = METHODS[name]
+    state = State(method=name, weight=row.weight, interval=row.interval, points=2048)
+    live, rest = (compute.outliers(state, quality).mean() for quality in (QUICK, Quality.full(state)))
+    assert live == pytest.approx(rest, abs=0.035)

@@ -81,6 +81,7 @@ RULES: dict[str, Method] = {
         "Ho & Salimans 2022, arXiv 2207.12598",
         (Unconditional(),),
         {"weight": weight_knob(4.0)},
+        reach=Reach((2.0, 3.2, 4.5)),
     ),
     "truncation": Method(
         linear(one_weight, with_flat),
@@ -103,6 +104,7 @@ RULES: dict[str, Method] = {
             "weight": weight_knob(3.0),
             "share": Knob(0, 1, 0.5, "Of autoguidance in its mix with classifier-free guidance"),
         },
+        reach=Reach((2.2, 4.0, 5.5)),
     ),
     "self-guidance": Method(
         linear(one_weight, with_noisy_self),
@@ -110,6 +112,7 @@ RULES: dict[str, Method] = {
         "Self-guidance",
         "Ahn et al. 2024, arXiv 2403.17377",
         knobs={"weight": weight_knob(2.0)},
+        reach=Reach((1.5, 2.0, 2.5), 1.5),
     ),
     "sharpened": Method(
         linear(sharpened_weights, with_flat),
@@ -118,6 +121,7 @@ RULES: dict[str, Method] = {
         "toydiff",
         (Bad(64, 1024),),
         {"weight": weight_knob(3.0)},
+        reach=Reach((2.0, 3.5, 5.0)),
         interval=(0.003, 0.04),
     ),
     "classifier": Method(
