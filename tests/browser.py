@@ -19,6 +19,19 @@ import numpy as np
 from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CFG = {"method": "cfg", "weight": 4}
+SEVERAL = {1: [{}], 2: [{}, CFG], 3: [{}, CFG, {"weight": 1.5}], 4: [{}, CFG, {"method": "unguided"}, {"weight": 1.5}]}
+LECTURE = {"title": "Which weight is best?", "question": "Guess first: 1, 2 or 4?"}
+"""For `Page.set`: panels by their number, and what stands above them."""
+SHARE = """[...document.querySelectorAll(".toydiff-picture")].filter((one) => one.checkVisibility())
+    .reduce((sum, one) => sum + one.clientWidth * one.clientHeight, 0) / (innerWidth * innerHeight)"""
+CONTROLS = """[...document.querySelectorAll(".toydiff :is(button, input, select, textarea, summary)")]
+    .filter((one) => one.checkVisibility())"""
+TEXTS = """[...document.querySelectorAll(".toydiff *")]
+    .filter((one) => one.checkVisibility({ visibilityProperty: true }) && (one.matches("select, input[type=text]")
+        || [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())))"""
+SMALLEST = f"Math.min(...{TEXTS}.map((one) => parseFloat(getComputedStyle(one).fontSize)))"
+"""For `Page.get`: the pictures' share of the window, the controls and the texts that are visible, and their size."""
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

@@ -1,23 +1,13 @@
 """The front end in the app page, in a real headless Chromium: its layout, a lecture, what can be read, and by whom."""
 
 import pytest
+from browser import CFG, CONTROLS, LECTURE, SEVERAL, SHARE, SMALLEST, TEXTS
 
 # One process drives the browser: two would start everything twice.
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-CFG = {"method": "cfg", "weight": 4}
-SEVERAL = {1: [{}], 2: [{}, CFG], 3: [{}, CFG, {"weight": 1.5}], 4: [{}, CFG, {"method": "unguided"}, {"weight": 1.5}]}
 WINDOWS = (1024, 768), (1280, 720), (1920, 1080), (2560, 1440)
-LECTURE = {"title": "Which weight is best?", "question": "Guess first: 1, 2 or 4?"}
 
-SHARE = """[...document.querySelectorAll(".toydiff-picture")].filter((one) => one.checkVisibility())
-    .reduce((sum, one) => sum + one.clientWidth * one.clientHeight, 0) / (innerWidth * innerHeight)"""
-CONTROLS = """[...document.querySelectorAll(".toydiff :is(button, input, select, textarea, summary)")]
-    .filter((one) => one.checkVisibility())"""
-TEXTS = """[...document.querySelectorAll(".toydiff *")]
-    .filter((one) => one.checkVisibility({ visibilityProperty: true }) && (one.matches("select, input[type=text]")
-        || [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())))"""
-SMALLEST = f"Math.min(...{TEXTS}.map((one) => parseFloat(getComputedStyle(one).fontSize)))"
 # Elements whose text does not fit into them, that reach out of the window or of a box that hides what is beyond it, and
 # menus with words that are too long for them (26: the arrow and the paddings).
 CUT_OFF = f"""(() => {{
@@ -86,3 +76,22 @@ def test_nothing_is_cut_off_or_too_small(explorer, scene):
         assert explorer.get(CUT_OFF) == [], width
         assert explorer.get(SIDEWAYS) == [], width
         assert explorer.get(SMALLEST) >= {1024: 13, 1280: 14}.get(width, 20), width
+
+
+def test_every_control_lies_free(explorer):
+    """In its middle nothing else is above it."""
+    script = """[...document.querySelectorAll(".toydiff :is(button, input, select, summary)")].filter((one) => {
+        const { x, y, width, height } = one.getBoundingClientRect();
+        const [left, top] = [x + width / 2, y + height / 2];
+        if (!one.checkVisibility({ visibilityProperty: true }) || top > innerHeight) return false;
+        return !one.contains(document.elementFromPoint(left, top));
+    }).map((one) => one.className)"""
+    for panels in (1, 2, 4):
+        for hidden in ([], ["numbers", "train"]):
+            explorer.set(*SEVERAL[panels], hidden=hidden)
+            for level in ("", "weight", "guidance"):
+                explorer.find("present").evaluate(
+                    "(one, level) => { one.value = level; one.dispatchEvent(new Event('change')); }", level
+                )
+                explorer.frames(5)
+                assert explorer.get(script) == [], (panels, hidden, level)
