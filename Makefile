@@ -56,8 +56,9 @@ bench: $(VENV)/.dev
 scaling: $(VENV)/.dev
 	$(BIN)/python benchmarks/scaling.py
 
-# Record anew what stands on the explorer's screen before anything is computed.
+# Record anew what stands on the explorer's screen before anything is computed, and the outlier levels.
 opening: $(VENV)/.main
+	$(BIN)/python -m toydiff.measuring.levels
 	$(BIN)/python -m toydiff.explorer.opening
 
 test-slow: $(VENV)/.dev
@@ -90,7 +91,7 @@ check-wheel: $(VENV)/.dev
 	$(PYTHON) -m zipfile -l build/wheel/*.whl > build/wheel/files
 	for file in base/__init__.pyi explorer/__init__.pyi explorer/app/labconfig/page_config.json \
 	  explorer/app/page.html explorer/app/page.css explorer/app/host.js \
-	  explorer/front/main.js explorer/front/front.css explorer/front/opening.json explorer/jupyter/host.js \
+	  explorer/front/main.js explorer/front/front.css explorer/front/opening.json explorer/jupyter/host.js measuring/levels.json \
 	  explorer/page/page.html explorer/page/engine.js; \
 	  do grep -q "toydiff/$$file" build/wheel/files || exit 1; done
 	grep -q notebooks/explorer.ipynb build/wheel/files && grep -q notebooks/sliders.ipynb build/wheel/files

@@ -2,10 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +17,7 @@ from toydiff.explorer.state import State
 from toydiff.guidance.methods import ALL_SIGMAS, METHODS, UNGUIDED
 from toydiff.guidance.row import Method
 from toydiff.measuring import metrics
+from toydiff.measuring.levels import SHARE
 from toydiff.measuring.reference import reference_of
 from toydiff.measuring.setting import ModelChoice, Models, Setting, check_networks
 from toydiff.networks.library import BUNDLE, Library
@@ -175,11 +175,8 @@ def compile_ahead(state: State, library: Library = BUNDLE) -> Iterator[None]:
 def prepare(library: Library = BUNDLE) -> None:
     """Compile what the first picture needs: on a thread, while what else a session needs is imported."""
     keep_compiled()
-    state = State()
-    quantile = partial(reference_of(state.distribution, state.classes).quantile, OUTLIER_SHARE)
-    with suppress(Exception), ThreadPoolExecutor(1) as beside:  # who draws it hears what is wrong; or Python is ending
-        beside.submit(quantile)
-        outliers(state, Quality.full(state), library)
+    with suppress(Exception):  # who draws it hears what is wrong; or Python is ending
+        outliers(State(), Quality.full(State()), library)
 
 
 compiled_ahead: set[tuple[Any, ...]] = set()
@@ -188,10 +185,7 @@ compiled_ahead: set[tuple[Any, ...]] = set()
 
 def outliers(state: State, quality: Quality, library: Library = BUNDLE) -> np.ndarray:
     """Which points end below the 0.1% quantile of the exact log density, [n]."""
-    return metrics.outliers(scored(state, quality, library), OUTLIER_SHARE)
-
-
-OUTLIER_SHARE = 0.001
+    return metrics.outliers(scored(state, quality, library), SHARE)
 
 
 def scored(state: State, quality: Quality, library: Library = BUNDLE) -> metrics.Scored:

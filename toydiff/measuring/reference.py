@@ -16,6 +16,7 @@ from toydiff.base.effort import Effort, current_effort
 from toydiff.base.random import Seed, as_key
 from toydiff.base.score_model import Exact
 from toydiff.distributions import catalogue
+from toydiff.measuring import levels
 from toydiff.measuring.distances import EnergyDistance, Estimate, ExactProjections, MaximumMeanDiscrepancy, Projected
 
 BLOCK = 1 << 16
@@ -67,6 +68,10 @@ class Reference:
                 self._quantiles[q] = float(np.quantile(lowest[below:], q * (self.n - 1) - below))
             return self._quantiles[q]
 
+    def know(self, q: float, level: float) -> None:
+        """Take a quantile that was computed before."""
+        self._quantiles[q] = level
+
     @cached_property
     def branch_mass(self) -> np.ndarray:
         """True mass of each branch, [branches]; none where the truth has no branches."""
@@ -117,7 +122,11 @@ def reference_of(source: catalogue.Source, classes: str) -> Reference:
 def _reference_of(source: catalogue.Source, classes: str, effort: Effort) -> Reference:
     """Kept for each effort: no block gets the reference of another one."""
     whole = catalogue.distribution(source, catalogue.all_classes(source))
-    return Reference(catalogue.distribution(source, classes), whole=whole)
+    reference = Reference(catalogue.distribution(source, classes), whole=whole)
+    level = levels.recorded().get(f"{source}/{classes}")
+    if level is not None and effort == Effort():
+        reference.know(levels.SHARE, level)
+    return reference
 
 
 class Scored:
