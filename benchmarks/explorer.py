@@ -5,7 +5,9 @@ moments (a regular beat would fall in step with the screen's); points count when
 """
 
 import argparse
+import asyncio
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -14,14 +16,20 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browser import CHROMIUM, chromium, run_all, served  # noqa: F401  (the first is asked for by run.py)
 
 from toydiff.explorer import compute
+from toydiff.explorer.app.address import LOOPBACK, Address
+from toydiff.explorer.app.app_server import AppServer
+from toydiff.explorer.app.framing import pack, unpack
+from toydiff.explorer.session import Session
 from toydiff.explorer.state import State
 
-EVENTS, ROUNDS = 60, 3
+EVENTS, ROUNDS, TABS = 60, 3, 30
 WINDOWS = (1280, 720), (1920, 1080)
 AHEAD_MS = 60_000  # until what is compiled ahead is compiled
 READY = "() => Boolean(globalThis.toydiff?.scene && toydiff.points().length)"
@@ -174,6 +182,44 @@ def _of_the_app(page):
     return controls, *shares(page)
 
 
+async def _answer(tab, name):
+    """The next message of a tab that has it."""
+    while True:
+        message, _ = unpack(await tab.read_message())
+        if name in message or message.get("frame", {}).get("frame") == name:
+            return
+
+
+async def _tabs():
+    """Of the app's server: seconds to a further tab, its megabytes, and an answer while thirty drag in turn."""
+    opened, answered, tabs = [], [], []
+    async with AppServer(Address(LOOPBACK, None), lambda: Session) as server:
+        for n in range(TABS + 1):
+            began = time.perf_counter()
+            headers = {"Cookie": "{}={}".format(*server.address.cookie)}
+            request = HTTPRequest(f"ws://{LOOPBACK}:{server.address.port}/socket", headers=headers)
+            tabs.append(await websocket_connect(request))
+            await tabs[-1].write_message(pack({"hello": f"tab {n}"}))
+            await _answer(tabs[-1], "true")
+            opened.append(time.perf_counter() - began)
+            await _answer(tabs[-1], "rest")
+            if n == 0:
+                before = _resident_mb()
+        grown = (_resident_mb() - before) / TABS
+        for n in range(10 * TABS):
+            began = time.perf_counter()
+            await tabs[n % TABS].write_message(pack({"set": {"weight": 1 + n / 300}, "n": n + 1, "view": "a"}))
+            await _answer(tabs[n % TABS], "points")
+            answered.append(1000 * (time.perf_counter() - began))
+    return {"app_tab_s": median(opened[1:]), "app_tab_mb": grown, "app_thirty_answer_ms": median(answered[TABS:])}
+
+
+def _resident_mb():
+    if sys.platform != "linux":  # the most that there was, elsewhere
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
 def sampling_alone():
     """Median milliseconds of one quick sampling in this process, without a browser."""
     times = []
@@ -206,6 +252,7 @@ def figures():
     found |= {"local_frames_per_s": local["rate"], "local_messages": local["sent"]}
     true, own, controls, share, smallest = app_first()
     found |= {"app_first_s": true, "app_own_s": own, "controls_first": controls}
+    found |= asyncio.run(_tabs())
     return found | {"picture_share": share, "smallest_text_px": smallest}
 
 
@@ -213,6 +260,7 @@ AIMS = {
     "slider_median_ms": "40", "slider_p95_ms": "60", "slider_strong_median_ms": "55", "slider_strong_p95_ms": "80",
     "probe_median_ms": "40", "probe_p95_ms": "60", "local_frames_per_s": "60", "local_messages": "0",
     "first_true_s": "1.5", "first_own_s": "5", "first_own_again_s": "3", "app_first_s": "4", "controls_first": "14",
+    "app_tab_s": "1", "app_tab_mb": "20",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +23,13 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from toydiff import InputError, cli
+from toydiff.explorer import compute
 from toydiff.explorer.app import app_server
 from toydiff.explorer.app.address import Address
 from toydiff.explorer.app.app_server import AppServer
 from toydiff.explorer.app.framing import pack, unpack
+from toydiff.explorer.compute import QUICK, Quality
+from toydiff.explorer.state import State
 
 BUFFERS = [b"", b"1", b"1234567", b"12345678", bytes(range(256)) * 33]
 
@@ -494,25 +498,37 @@ def test_the_command_ends_by_a_signal_with_its_tabs_open(tmp_path, number, statu
     assert list(tmp_path.iterdir()) == []
 
 
-def test_each_tab_has_a_scene_of_its_own_and_points_come(tmp_path):
+def test_thirty_tabs_are_dragged_in_turn_each_in_a_scene_of_its_own(tmp_path):
     with started(tmp_path, "--no-browser") as (_, address):
 
-        async def visit(open_tab):
-            one, other = await open_tab(), await open_tab()
-            for tab in (one, other):
-                await tab.write_message(pack({"hello": "here"}))
-                assert (await until(tab, "scene"))["panels"][0]["weight"] == 3
-            await one.write_message(pack({"set": {"weight": 1.5}, "n": 1}))
-            assert (await until(one, "scene"))["panels"][0]["weight"] == 1.5
-            await other.write_message(pack({"hello": "again"}))
-            assert (await until(other, "scene"))["panels"][0]["weight"] == 3
-            while (message := await heard(other))[0].get("frame", {}).get("frame") != "points":
-                pass
-            for tab in (one, other):
-                tab.close()
-            return len(message[1])
+        async def points(tab, n):
+            """The next ones that show change number `n`."""
+            while True:
+                message, buffers = await heard(tab)
+                if message.get("frame", {}).get("frame") == "points" and message["heard"].get("a", 0) >= n:
+                    return np.frombuffer(buffers[0], "<f4").reshape(-1, 2)
 
-        assert entered(address, visit) > 0
+        async def visit(open_tab):
+            tabs = [await open_tab() for _ in range(30)]
+            for tab in tabs:
+                await tab.write_message(pack({"hello": "a"}))
+                assert (await until(tab, "scene"))["panels"][0]["weight"] == 3
+            found = {}
+            for n in (1, 2):
+                for i, tab in enumerate(tabs):
+                    await tab.write_message(pack({"set": {"weight": 1 + 0.05 * (i + 1) * n}, "n": n, "view": "a"}))
+                    found[i] = await points(tab, n)
+            for i, tab in enumerate(tabs):
+                await tab.write_message(pack({"hello": "again"}))
+                assert (await until(tab, "scene"))["panels"][0]["weight"] == 1 + 0.1 * (i + 1)
+                tab.close()
+            return found
+
+        for i, seen in entered(address, visit).items():
+            if i % 10 == 0:
+                state = State(weight=1 + 0.1 * (i + 1))
+                wanted = compute.trajectory(state, QUICK if len(seen) < state.points else Quality.full(state)).samples
+                np.testing.assert_allclose(seen, wanted, atol=1e-4)
 
 
 def test_the_address_is_printed_before_jax_is_there(tmp_path):

@@ -14,7 +14,7 @@ from toydiff.explorer.scheduler import scheduler
 from toydiff.explorer.state import SIGMAS
 from toydiff.sampling.schedules import STEPS
 
-LIVE_S = 0.2
+LIVE_S = 0.25
 """Seconds between two sets of numbers while something moves."""
 
 
