@@ -220,7 +220,7 @@ def test_a_field_is_the_density_on_its_grid_beyond_the_view(layer):
 
 def test_a_field_is_finer_at_rest_and_no_lower_than_the_last_noise_level():
     values, _, header = field_of(STATE, "density_main", FULL)
-    assert (header["size"], values.shape) == (250, (250, 250))
+    assert (header["size"], values.shape) == (500, (500, 500))
     assert header["sigma"] == pytest.approx(SIGMAS[31])
 
 

@@ -110,7 +110,7 @@ def field(state: State, layer: str, quality: Quality, library: Library = BUNDLE)
     models, sigma = models_of(state, library), sigma_of(state)
     row, model = drawn_layers(state, models, "field")[layer]
     view = state.view._replace(half_width=FIELD_VIEW * state.view.half_width)
-    size = round(quality.resolution // 2 * FIELD_VIEW)
+    size = round(quality.resolution * FIELD_VIEW / (2 if quality is QUICK else 1))
     grid = plotting.grid(view, size)
     values = np.asarray(model.log_density(grid, sigma))
     inner = np.abs(grid - (view.x, view.y)).max(-1) <= state.view.half_width

@@ -205,6 +205,7 @@ export class Painting {
     const [least, most] = [Math.max(0.065 * lens.side, 2.9 * this.text), 0.3 * lens.side]; // 40 pixels of the page, at least
     const grown = longest > 0 ? Math.min(Math.max(1, (2 * least) / longest), most / longest) : 1;
     g.font = `600 ${Math.round(this.text)}px system-ui, sans-serif`;
+    const labels = [];
     for (const [name, { step, length }] of Object.entries(arrows)) {
       if (!(length > 0)) continue;
       const long = Math.min(most, Math.max(least, length * lens.zoom * grown));
@@ -213,8 +214,11 @@ export class Painting {
       g.beginPath();
       arrow(g, at, by, 0.006 * lens.side);
       g.fill();
-      this.label(length.toPrecision(2), at[0] + by[0] * 1.12, at[1] + by[1] * 1.12, colours[name]);
+      labels.push([length.toPrecision(2), at[0] + by[0] * 1.12, at[1] + by[1] * 1.12, colours[name]]);
     }
+    // Arrows that lie on one another have one number; the table beside has them all.
+    const near = ([, x, y], [, u, v]) => Math.abs(x - u) < 2.6 * this.text && Math.abs(y - v) < 1.2 * this.text;
+    labels.filter((one, i) => !labels.slice(i + 1).some((later) => near(one, later))).forEach((one) => this.label(...one));
     [g.fillStyle, g.strokeStyle, g.lineWidth] = ["#fff", about.colours.ink, 0.003 * lens.side];
     g.beginPath();
     g.arc(...at, 0.008 * lens.side, 0, 2 * Math.PI);
