@@ -35,7 +35,7 @@ export class NumberTable {
     if (!short) make(head, "th", { textContent: "exact" }, { scope: "col" });
     body.append(...rows);
     this.element.replaceChildren(this.caption, top, body);
-    const said = ([name, { value }]) => `${about.metrics[name].short.split(" ")[0]} ${inWords(value, about.metrics[name].share, value < 0.1 ? 1 : 0)}`;
+    const said = ([name, { value }]) => `${about.metrics[name].short.split(" ").at(-1)} ${inWords(value, about.metrics[name].share, value < 0.1 ? 1 : 0)}`;
     this.brief.textContent = shown.slice(0, 2).map(said).join(", ");
   }
 
