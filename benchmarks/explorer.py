@@ -31,7 +31,7 @@ from toydiff.explorer.state import State
 
 EVENTS, ROUNDS, TABS = 60, 3, 30
 WINDOWS = (1280, 720), (1920, 1080)
-AHEAD_MS = 60_000  # until what is compiled ahead is compiled
+AHEAD_MS = 40_000  # until what is compiled ahead is compiled
 READY = "() => Boolean(globalThis.toydiff?.scene && toydiff.points().length)"
 OWN = "() => Boolean(globalThis.toydiff?.store.serial && toydiff.store.pictures[0].serials.points >= 1)"
 

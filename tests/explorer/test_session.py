@@ -805,6 +805,22 @@ def test_it_moves_then_rests_then_prepares(alone):
     assert [what for _, what in log] == ["move", "rest 0", "rest 1", "rest 2", "ahead 0", "ahead 1"]
 
 
+def test_nothing_is_prepared_soon_after_a_drag(alone, monkeypatch):
+    """Another drag is likely, and what is being compiled cannot be stopped."""
+    monkeypatch.setattr(scheduler, "AHEAD_S", 0.5)
+    log = []
+    job = Job("a", log, ahead=1)
+    alone.submit(job)
+    until(lambda: ("a", "rest 2") in log)
+    known = len(log)
+    alone.submit(job)
+    moved = time.monotonic()
+    until(lambda: ("a", "rest 2") in log[known:])
+    known = len(log)
+    until(lambda: ("a", "ahead 0") in log[known:])
+    assert time.monotonic() - moved > 0.45
+
+
 def test_what_moves_goes_before_what_rests_and_what_is_prepared(alone):
     log, moving = [], threading.Event()
     slow, quick = Job("slow", log), Job("quick", log)

@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import math
 import os
 import sys
 import threading
@@ -13,6 +14,9 @@ REST_S = 0.12
 """Seconds without a change after which a session is at rest, and its pictures are made in full."""
 PATIENCE_S = 1.0
 """How long a session at rest waits for others that move."""
+DRAG_S, AHEAD_S = 1.0, 10.0
+"""Changes that follow sooner are a drag. After one, how long nothing moves before what may come is prepared: another
+drag is likely, and what is being compiled then cannot be stopped."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +44,7 @@ class Scheduler:
         self._steps: dict[Work, Iterator[object]] = {}
         self._last: Work | None = None
         self._coming: Iterator[object] = iter(())
-        self._moved_at = self._rested_at = 0.0
+        self._moved_at = self._dragged_at = self._rested_at = -math.inf
         self._threads: list[threading.Thread] = []
         self._closed = False
 
@@ -90,6 +94,8 @@ class Scheduler:
             work = next(iter(self._moving), None) if resting is None else None
             if work is not None:
                 del self._moving[work]
+                if now - self._moved_at < DRAG_S:
+                    self._dragged_at = now
                 self._last, self._moved_at = work, now
                 self._rest_at[work] = now + REST_S
             elif resting is None and not self._closed:
@@ -148,9 +154,10 @@ class Scheduler:
             with self._changed:
                 if self._closed:
                     return
-                if self._moving or self._rest_at or self._last is None:
+                busy, waits = bool(self._moving or self._rest_at), self._dragged_at + AHEAD_S - time.monotonic()
+                if busy or waits > 0 or self._last is None:
                     prepared, self._coming = None, iter(())
-                    self._changed.wait()
+                    self._changed.wait(None if busy or waits <= 0 else waits)
                     continue
                 if self._last is not prepared:
                     prepared, self._coming = self._last, self._last.ahead()
