@@ -150,7 +150,7 @@ def run(body, after=None, load=None):
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, main()).result(60)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # others may have ended meanwhile
 
 
 def test_the_token_opens_and_leaves_a_cookie_of_this_start():

@@ -73,7 +73,7 @@ async def _serve_until_signal(server: "AppServer") -> int:
 def _session_class() -> type["Session"]:
     from toydiff.explorer.compute import prepare  # JAX comes with it
 
-    threading.Thread(target=prepare).start()
+    threading.Thread(target=prepare, daemon=False).start()  # Python waits for it
     from toydiff.explorer.session import Session
 
     return Session

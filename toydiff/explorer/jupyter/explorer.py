@@ -80,7 +80,7 @@ class Explorer(anywidget.AnyWidget):
                 from toydiff.networks.library import Library
 
                 library = Library()
-                threading.Thread(target=prepare, args=(library,)).start()  # Python waits for it at its end
+                threading.Thread(target=prepare, args=(library,), daemon=False).start()  # Python waits for it
             from toydiff.explorer.session import Session
 
             session = Session(self._carry, scene, scenes=scenes, library=library, post=self._post)
