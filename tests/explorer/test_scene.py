@@ -44,17 +44,6 @@ def test_panels_that_do_not_know_the_data_get_models_that_do():
     assert both.panels[1].main == ModelChoice()
 
 
-def test_panels_come_and_go():
-    scene = compare(CFG, AUTO).with_panel()
-    assert (scene.active, scene.panels) == (2, (CFG, AUTO, CFG))
-    assert scene.without_panel(0) == Scene((AUTO, CFG), active=1)
-    assert scene.without_panel(2).active == 1
-    with pytest.raises(InputError, match="there are 4 pictures, as many as can be compared; close one"):
-        scene.with_panel().with_panel()
-    with pytest.raises(InputError, match="the only picture"):
-        Scene().without_panel(0)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

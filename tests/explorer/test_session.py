@@ -513,7 +513,7 @@ def test_a_picture_that_was_closed_and_comes_again_is_sent_again(lab):
     front.rest()
     for between in (True, False):
         front.sent.clear()
-        front.tell(scene=two.without_panel(1).to_json(), view="one", n=1)
+        front.tell(scene=Scene(two.panels[:1]).to_json(), view="one", n=1)
         if between:
             front.rest()
         front.tell(scene=two.to_json(), view="one", n=2)

@@ -70,28 +70,6 @@ class Scene:
         panels = (*self.panels[: self.active], state, *self.panels[self.active + 1 :])
         return replace(self, panels=panels, library=library)
 
-    def with_panel(self) -> "Scene":
-        """The scene with a copy of the active panel at the end, which becomes active.
-
-        Raises:
-            InputError: there are four already.
-        """
-        if len(self.panels) == MOST_PANELS:
-            raise InputError(f"there are {MOST_PANELS} pictures, as many as can be compared; close one")
-        return replace(self, panels=(*self.panels, self.state), active=len(self.panels))
-
-    def without_panel(self, index: int) -> "Scene":
-        """The scene without a panel.
-
-        Raises:
-            InputError: it is the last one.
-        """
-        if len(self.panels) == 1:
-            raise InputError("this is the only picture; there must be one")
-        active = self.active - (index < self.active)
-        panels = (*self.panels[:index], *self.panels[index + 1 :])
-        return replace(self, panels=panels, active=min(active, len(panels) - 1))
-
     def to_json(self) -> dict[str, Any]:
         """The scene as JSON values."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
