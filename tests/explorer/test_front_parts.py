@@ -672,7 +672,7 @@ def test_a_weight_that_is_drawn_stands_as_a_level(plotted):
     (_, _, left), (_, _, right) = (path(shown, "level", i)[0] for i in (0, 1))
     assert (bottom - left) / (bottom - top) == pytest.approx(7 / 14, abs=0.001)
     assert (bottom - right) / (bottom - top) == pytest.approx(0.07, abs=0.001)
-    assert shown.page.locator(".toydiff-chart-mark").count() == 0
+    assert shown.page.locator(".toydiff-chart-mark[d]").count() == 0
 
 
 def test_lines_of_several_panels_are_told_by_one_legend(plotted):
