@@ -20,7 +20,8 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from browser import CHROMIUM, chromium, run_all, served  # noqa: F401  (the first is asked for by run.py)
+from browser import CHROMIUM as CHROMIUM  # noqa: PLC0414 - run.py asks for it
+from browser import CONTROLS, SHARE, SMALLEST, chromium, run_all, served
 
 from toydiff.explorer import compute
 from toydiff.explorer.app.address import LOOPBACK, Address
@@ -96,18 +97,6 @@ PANELS = """async ([n, title, question]) => {
     await toydiff.set({ panels: Array(n).fill(toydiff.scene.panels[0]), active: 0, title, question });
 }"""
 
-PICTURES = """() => [...document.querySelectorAll(".toydiff-picture")].reduce((sum, one) => {
-    const { width, height } = one.getBoundingClientRect();
-    return sum + width * height;
-}, 0) / (innerWidth * innerHeight)"""
-
-SMALLEST = """() => Math.min(...[...document.querySelectorAll(".toydiff *")]
-    .filter((one) => one.offsetParent && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
-    .map((one) => parseFloat(getComputedStyle(one).fontSize)))"""
-
-CONTROLS = """() => [...document.querySelectorAll(".toydiff :is(button, input, select, textarea, summary)")]
-    .filter((one) => one.offsetParent).length"""
-
 
 def wait(page, condition, seconds=120):
     """Until a function of the page is true; its policy forbids Playwright's own."""
@@ -151,14 +140,14 @@ def shares(page):
         for n in (1, 2, 4):
             page.evaluate(PANELS, [n, "", ""])
             page.wait_for_timeout(300)
-            found[f"{width}x{height}/{n}"] = round(page.evaluate(PICTURES), 3)
+            found[f"{width}x{height}/{n}"] = round(page.evaluate(f"() => ({SHARE})"), 3)
             if n == 1:
-                smallest[f"{width}x{height}"] = page.evaluate(SMALLEST)
+                smallest[f"{width}x{height}"] = page.evaluate(f"() => ({SMALLEST})")
             if n == 2:
                 page.evaluate(PANELS, [2, "Which of them keeps the branches?", "Guess before you drag."])
                 page.select_option(".toydiff-present", "weight")
                 page.wait_for_timeout(300)
-                found[f"{width}x{height}/lecture"] = round(page.evaluate(PICTURES), 3)
+                found[f"{width}x{height}/lecture"] = round(page.evaluate(f"() => ({SHARE})"), 3)
                 page.keyboard.press("Escape")
     return found, smallest
 
@@ -178,7 +167,7 @@ def app_first():
 
 
 def _of_the_app(page):
-    controls = page.evaluate(CONTROLS)
+    controls = page.evaluate(f"() => ({CONTROLS}).length")
     return controls, *shares(page)
 
 

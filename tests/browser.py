@@ -32,6 +32,7 @@ TEXTS = """[...document.querySelectorAll(".toydiff *")]
         || [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())))"""
 SMALLEST = f"Math.min(...{TEXTS}.map((one) => parseFloat(getComputedStyle(one).fontSize)))"
 """For `Page.get`: the pictures' share of the window, the controls and the texts that are visible, and their size."""
+OPEN_ALL = "document.querySelectorAll('.toydiff details').forEach((one) => { one.open = true; })"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

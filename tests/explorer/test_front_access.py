@@ -2,7 +2,7 @@
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from browser import CONTROLS, LECTURE, SEVERAL
+from browser import CONTROLS, LECTURE, OPEN_ALL, SEVERAL
 
 from toydiff.explorer.painter import Painter
 
@@ -27,7 +27,7 @@ def test_axe_has_no_serious_finding(explorer, scene):
         explorer.choose("present", "weight only")
     if scene == "drawer":
         explorer.find("more").click()
-        explorer.get("document.querySelectorAll('.toydiff details').forEach((one) => { one.open = true; })")
+        explorer.get(OPEN_ALL)
     if scene == "phone":
         explorer.resize(390, 844)
     explorer.frames(5)
@@ -49,7 +49,7 @@ def test_screen_readers_hear_names_and_the_picture(explorer):
     nameless = f"""{CONTROLS}.filter((one) => !one.matches("[type=file]") && !(one.getAttribute("aria-label")
         || one.textContent.trim() || one.labels?.[0]?.textContent.trim())).map((one) => one.outerHTML)"""
     explorer.find("more").click()
-    explorer.get("document.querySelectorAll('.toydiff details').forEach((one) => { one.open = true; })")
+    explorer.get(OPEN_ALL)
     assert explorer.get(nameless) == []
     explorer.until("document.querySelector('.toydiff-picture').getAttribute('aria-label').includes('outliers')")
     words = explorer.picture().get_attribute("aria-label")
@@ -59,7 +59,6 @@ def test_screen_readers_hear_names_and_the_picture(explorer):
     assert explorer.page.get_by_role("slider", name="noise level").get_attribute("aria-valuetext") == "σ = 0"
 
 
-OPEN_ALL = "document.querySelectorAll('.toydiff details').forEach((one) => { one.open = true; })"
 ENABLED = f"{CONTROLS}.filter((one) => !one.disabled)"
 NAMED = "(one) => one.className.replace(/toydiff-/g, '') || one.textContent"
 # Buttons are heard and kept from acting: what each does is tried elsewhere.

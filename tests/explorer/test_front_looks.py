@@ -1,7 +1,7 @@
 """The front end in the app page, in a real headless Chromium: its layout, a lecture, what can be read, and by whom."""
 
 import pytest
-from browser import CFG, CONTROLS, LECTURE, SEVERAL, SHARE, SMALLEST, TEXTS
+from browser import CFG, CONTROLS, LECTURE, OPEN_ALL, SEVERAL, SHARE, SMALLEST, TEXTS
 
 # One process drives the browser: two would start everything twice.
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -67,7 +67,7 @@ def test_nothing_is_cut_off_or_too_small(explorer, scene):
         explorer.choose("present", "all controls")
     if scene == "drawer":
         explorer.find("more").click()
-        explorer.get("document.querySelectorAll('.toydiff details').forEach((one) => { one.open = true; })")
+        explorer.get(OPEN_ALL)
     if scene == "probe":
         explorer.set({"probe": [0, 0.3], "sigma": 0.3})
     for width, height in WINDOWS:

@@ -1,7 +1,6 @@
 """What samples are compared with, and what several metrics need of both, each computed once."""
 
 import math
-import threading
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import Any
@@ -57,16 +56,14 @@ class Reference:
         self.class_mass = truth.share_of(whole)
         self.floors: dict[Any, Estimate] = {}
         self._quantiles: dict[float, float] = {}
-        self._lock = threading.Lock()
 
     def quantile(self, q: float) -> float:
         """The log density below which the share `q` of exact samples lies."""
-        with self._lock:
-            if q not in self._quantiles:
-                below = math.floor(q * (self.n - 1))
-                lowest = self.truth.lowest_log_densities(self.seed, self.n, below + 2)
-                self._quantiles[q] = float(np.quantile(lowest[below:], q * (self.n - 1) - below))
-            return self._quantiles[q]
+        if q not in self._quantiles:
+            below = math.floor(q * (self.n - 1))
+            lowest = self.truth.lowest_log_densities(self.seed, self.n, below + 2)
+            self._quantiles[q] = float(np.quantile(lowest[below:], q * (self.n - 1) - below))
+        return self._quantiles[q]
 
     def know(self, q: float, level: float) -> None:
         """Take a quantile that was computed before."""
