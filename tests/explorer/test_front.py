@@ -1,5 +1,7 @@
 """The front end in the app page, in a real headless Chromium: how it follows the hand, and what stays in its place."""
 
+import base64
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -241,3 +243,35 @@ def test_each_layer_is_drawn_as_matplotlib_draws_it(explorer):
             assert difference(here, painted(other)) > 2 * near, name
             explorer.find(f"layer-{name}").uncheck()
             assert shown().min() == 255
+
+
+# Another view, and the picture as it is drawn of it at once.
+MOVE = """async (view) => {
+    toydiff.store.setLocally({ view });
+    await new Promise((drawn) => requestAnimationFrame(drawn));
+    return { rough: toydiff.store.pictures[0].rough, png: document.querySelector(".toydiff-picture").toDataURL() };
+}"""
+
+
+def test_what_lies_behind_follows_the_view_and_is_sharp_at_rest(explorer):
+    """Moved along while the view moves, by little and beyond what was drawn; the picture at rest is one drawn anew."""
+    for kind, sigma in (("outlines", 0.0), ("density_main", 0.3)):
+        explorer.set({"layers": [kind], "sigma": sigma})
+        home = explorer.state()["view"]
+        for dx, dy, zoom in ((0.02, 0, 1), (0.3, -0.2, 1), (0, 0, 0.7)):
+            explorer.set({"view": home})
+            explorer.frames()
+            before = explorer.pixels()
+            view = {"x": home["x"] + dx, "y": home["y"] + dy, "half_width": zoom * home["half_width"]}
+            moving = explorer.page.evaluate(MOVE, view)
+            assert moving["rough"]
+            shot = Image.open(io.BytesIO(base64.b64decode(moving["png"].partition(",")[2])))
+            moving = np.asarray(shot.convert("RGB"), float)
+            explorer.until("!toydiff.store.pictures[0].gliding")
+            assert difference(moving, explorer.pixels()) < 0.3 * difference(before, explorer.pixels()), (kind, view)
+            explorer.set()  # until it is true
+            resting = explorer.pixels()
+            explorer.set({"layers": []})
+            explorer.set({"layers": [kind]})
+            explorer.frames()
+            assert (explorer.pixels() == resting).all(), (kind, view)

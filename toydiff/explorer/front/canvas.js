@@ -1,27 +1,24 @@
 // Draws a panel: classes and densities, lines, the points themselves, arrows, the probe and the ring of one sample.
-import { imageOf, rgb } from "./raster.js";
+import { Background, pixelsOf, sized } from "./background.js";
+import { rgb } from "./raster.js";
 
 const TRACED = 150; // trajectories
 const FADED = 0.25; // opacity of points that wait for the better solution
 const QUIET = 0.35; // of all of them beside the probe
+const NONE = [];
 const RESCUES = [400, 800]; // at most so many lines of samples that stay as they were, and of those that change
-const KEPT_HERE = { willReadFrequently: true }; // pixels that this thread writes stay with it
 
 export class Painting {
   constructor(canvas) {
-    this.canvas = canvas;
-    [this.behind, this.lines] = [sheet(), sheet()];
+    Object.assign(this, { canvas, background: new Background(), lines: new OffscreenCanvas(1, 1) });
   }
 
   // Draw `data` as `state` says through `lens`, whose side is in pixels of the screen; `ring` is the sample that is held.
-  draw(data, state, lens, about, ring) {
-    const { canvas } = this;
-    const { side } = lens;
-    if (canvas.width !== side) canvas.width = canvas.height = side;
+  draw(data, state, lens, about, ring, now) {
     const on = new Set(state.layers);
     Object.assign(this, { lens, about, data, on });
-    this.image = this.points(this.below(state), state.probe && data.probe ? QUIET : 1);
-    const g = this.g = canvas.getContext("2d", KEPT_HERE);
+    this.image = this.points(this.below(state, now), state.probe && data.probe ? QUIET : 1);
+    const g = this.g = sized(this.canvas, lens.side);
     g.putImageData(this.image, 0, 0);
     for (const [name, row] of Object.entries(about.layers)) {
       if (row.kind === "arrows" && on.has(name) && data.arrows[name]) this.arrows(data.arrows[name], row.colour);
@@ -31,44 +28,18 @@ export class Painting {
   }
 
   // The pixels of what lies below the points.
-  below(state) {
-    const { data, on, lens: { side } } = this;
-    const behind = this.background(state);
+  below(state, now) {
+    const { data, on, lens, about, background } = this;
+    const kinds = Object.entries(about.layers).filter(([name, { kind }]) => kind === "field" && on.has(name));
+    const fields = kinds.map(([name, row]) => [data.fields[name], row]).filter(([field]) => field);
+    const outlines = on.has("outlines") ? (seen(data.detail, state.view) ? data.detail : data.outlines) : null;
+    background.draw(outlines ?? NONE, fields, lens, now);
     const lines = [["trajectories", data.points?.path], ["rescue", data.points && data.unguided]].filter(([name, known]) => on.has(name) && known);
-    if (!lines.length) return behind.pixels;
-    const pen = this.g = sized(this.lines, side);
-    pen.drawImage(behind.canvas, 0, 0);
+    if (!lines.length) return background.pixels;
+    const pen = this.g = sized(this.lines, lens.side);
+    pen.drawImage(background.sheet, 0, 0);
     for (const [name] of lines) this[name]();
     return pixelsOf(pen);
-  }
-
-  // Outlines and densities: drawn again only when they or the view have changed.
-  background(state) {
-    const { side, left, top, zoom } = this.lens;
-    const { data, about, behind } = this;
-    const fields = Object.entries(about.layers).filter(([name, { kind }]) => kind === "field" && this.on.has(name));
-    const shown = fields.map(([name, row]) => [data.fields[name], row]).filter(([field]) => field);
-    const lines = this.on.has("outlines") ? (seen(data.detail, state.view) ? data.detail : data.outlines) : null;
-    const wanted = [lines, shown.length, ...shown.map(([field]) => field), side, left, top, zoom];
-    if (this.holds?.length === wanted.length && wanted.every((one, i) => one === this.holds[i])) return behind;
-    this.holds = wanted;
-    const g = sized(behind, side);
-    g.setTransform(1, 0, 0, 1, 0, 0);
-    g.fillStyle = "#fff";
-    g.fillRect(0, 0, side, side);
-    for (const [field, row] of shown) {
-      const [x, y, width] = this.lens.box(field.view);
-      g.drawImage(imageOf(field, row, side), x, y, width, width);
-    }
-    g.setTransform(zoom, 0, 0, -zoom, left, top);
-    g.lineWidth = (0.00174 * side) / zoom;
-    for (const { light, strong, path } of lines ?? []) {
-      [g.fillStyle, g.strokeStyle] = [light, strong];
-      if (!shown.length) g.fill(path, "evenodd");
-      g.stroke(path);
-    }
-    behind.pixels = pixelsOf(g);
-    return behind;
   }
 
   stroke(colour, width, opacity, follow) {
@@ -108,7 +79,7 @@ export class Painting {
   rescue() {
     const { data, lens, about } = this;
     const { ends, out, count } = data.unguided;
-        const groups = { kept: [], rescued: [], lost: [] };
+    const groups = { kept: [], rescued: [], lost: [] };
     for (let i = 0; i < Math.min(count, data.points.count); i++) {
       const [before, after] = [out[i], data.out[i]];
       const group = before === after ? "kept" : before ? "rescued" : "lost";
@@ -243,19 +214,6 @@ export class Painting {
     this.stroke("#ffffff", 0.009, 1, circle);
     this.stroke(about.colours.ink, 0.0035, 1, circle);
   }
-}
-
-const sheet = () => ({ canvas: new OffscreenCanvas(1, 1), pixels: null });
-
-// Where to draw on a sheet of that many pixels.
-function sized({ canvas }, side) {
-  if (canvas.width !== side) canvas.width = canvas.height = side;
-  return canvas.getContext("2d", KEPT_HERE);
-}
-
-function pixelsOf(pen) {
-  const { width, height } = pen.canvas;
-  return new Uint32Array(pen.getImageData(0, 0, width, height).data.buffer);
 }
 
 // Whether finer outlines cover a view, and are not too coarse for it.

@@ -42,7 +42,7 @@ export class PictureData {
     this.forget();
     Object.assign(this, { fields: {}, arrows: {}, points: null, shown: new Float32Array(0), out: new Uint8Array(0), live: 0, version: 0 });
     Object.assign(this, { outlines: null, detail: null, unguided: null, probe: null, numbers: null, curve: null });
-    Object.assign(this, { glide: null, stale: {}, renew: true });
+    Object.assign(this, { glide: null, rough: false, stale: {}, renew: true });
   }
 
   // Before a kernel that begins anew.
@@ -51,8 +51,9 @@ export class PictureData {
     this.stale = {};
   }
 
+  // Whether the picture is not yet what it will be at rest.
   get gliding() {
-    return this.glide !== null;
+    return this.glide !== null || this.rough;
   }
 
   get count() {

@@ -5,6 +5,16 @@ export class Lens {
     Object.assign(this, { side, left: side / 2 - view.x * this.zoom, top: side / 2 + view.y * this.zoom });
   }
 
+  equals({ side, zoom, left, top }) {
+    return side === this.side && zoom === this.zoom && left === this.left && top === this.top;
+  }
+
+  // The same with so many more pixels on each side.
+  wider(more) {
+    const { side, zoom, left, top } = this;
+    return Object.assign(Object.create(Lens.prototype), { zoom, side: side + 2 * more, left: left + more, top: top + more });
+  }
+
   x(value) {
     return this.left + value * this.zoom;
   }
@@ -16,6 +26,12 @@ export class Lens {
   // The point of the data under a pixel.
   at(px, py) {
     return [(px - this.left) / this.zoom, (this.top - py) / this.zoom];
+  }
+
+  // Where the picture of another lens lies: left, top and side.
+  seen({ side, zoom, left, top }) {
+    const ratio = this.zoom / zoom;
+    return [this.left - left * ratio, this.top - top * ratio, side * ratio];
   }
 
   // Where a square view lies: left, top and side.

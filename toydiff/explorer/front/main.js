@@ -97,7 +97,8 @@ class View {
     const playing = this.strip.step(now);
     if (this.dirty) this.update();
     let busy = playing;
-    for (const panel of this.visible()) busy = panel.draw(now) || busy;
+    const shown = this.visible();
+    for (const panel of this.panels) busy = (shown.includes(panel) ? panel.draw(now) : panel.unseen(now)) || busy;
     if (!this.told) this.tell();
     clearTimeout(this.later);
     if (busy) this.soon();

@@ -85,13 +85,21 @@ export class Panel {
     const layers = state.layers.filter((name) => has_guide || !store.about.layers[name].of_guide);
     const { side, zoom, left, top } = lens;
     const wanted = [data.version, layers, state.sigma, state.probe, side, zoom, left, top, this.ring].join();
-    if (wanted !== this.drawn || moved) {
+    if (wanted !== this.drawn || moved || data.rough) {
       this.painting.text = parseFloat(getComputedStyle(this.frame).fontSize) * (lens.side / Math.max(1, this.side));
-      this.painting.draw(data, { ...state, layers }, lens, store.about, this.ring);
+      this.painting.draw(data, { ...state, layers }, lens, store.about, this.ring, now);
+      data.rough = this.painting.background.rough;
       this.drawn = wanted;
     }
     this.dim(now);
     return data.gliding;
+  }
+
+  // While another is enlarged the points of this one come to rest too.
+  unseen(now) {
+    this.data.rough = false;
+    this.data.step(now);
+    return this.data.gliding;
   }
 
   // What is not yet true is dimmed, once that is longer than a moment.
