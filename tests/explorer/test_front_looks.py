@@ -6,6 +6,8 @@ from browser import CFG, CONTROLS, LECTURE, OPEN_ALL, SEVERAL, SHARE, SMALLEST, 
 # One process drives the browser: two would start everything twice.
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
+COLUMNS = 900, 1190
+"""Widths that a notebook leaves us in a wider window: JupyterLab with a side bar, Notebook 7."""
 WINDOWS = (1024, 768), (1280, 720), (1920, 1080), (2560, 1440)
 
 # Elements whose text does not fit into them, that reach out of the window or of a box that hides what is beyond it, and
@@ -76,6 +78,25 @@ def test_nothing_is_cut_off_or_too_small(explorer, scene):
         assert explorer.get(CUT_OFF) == [], width
         assert explorer.get(SIDEWAYS) == [], width
         assert explorer.get(SMALLEST) >= {1024: 13, 1280: 14}.get(width, 20), width
+
+
+@pytest.fixture
+def column(explorer):
+    """Sets the width that a notebook leaves us in a window of 1920."""
+    explorer.resize(1920, 1080)
+    yield lambda width: explorer.get("(document.querySelector('.toydiff').style.width = `${arg}px`)", width)
+    explorer.get("(document.querySelector('.toydiff').style.width = '')")
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3, 4])
+def test_nothing_is_cut_off_in_a_column_of_a_wide_window(explorer, column, panels):
+    explorer.set(*SEVERAL[panels])
+    for width in COLUMNS:
+        column(width)
+        explorer.frames(5)
+        assert explorer.get(CUT_OFF) == [], width
+        assert explorer.get(SIDEWAYS) == [], width
+        assert explorer.get(SMALLEST) >= 13, width
 
 
 def test_every_control_lies_free(explorer):

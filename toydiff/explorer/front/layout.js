@@ -2,10 +2,12 @@
 import { clamp } from "./dom.js";
 
 const GAP = 8;
+const MARGINS = 1.07; // the most that a notebook takes beside us without our text becoming smaller
 const NARROW = 700; // a page that is narrower has one picture, and the rest below it
 
 export function measured({ width, height, panels, lecture, card, titled, asked, drawer }) {
-  const wide = clamp((innerWidth - 1280) / 640, 0, 2.5);
+  const room = Math.min(innerWidth, MARGINS * width); // a notebook may leave us a column of a wide window
+  const wide = clamp((room - 1280) / 640, 0, 2.5);
   const font = 14 + 6 * wide;
   const low = clamp((height - 600) / 120, 0, 1); // a window that is not high leaves less for bars
   const row = (small, normal, growth) => Math.round(small + (normal - small) * low + growth * wide);
