@@ -1,6 +1,5 @@
 // What stands above and below the pictures: scene and data, and the noise level as a slider that plays.
 import { button, explain, make, menu, put, slider } from "./dom.js";
-import { explainAll } from "./drawer_parts.js";
 
 const PLAY_S = 4; // from noise to data
 const TICKS = 4; // places of the slider between two noise levels of the solver
@@ -34,10 +33,10 @@ export class TopBar {
     const { store } = this;
     const menus = store.menus[store.scene.active];
     if (!menus) return;
-    this.scene.fill([["", "scene …"], ...store.scenes.map((name) => [name, name])], store.named);
+    this.scene.fill([["", "scene …"], ...store.scenes], store.named);
     this.data.fill(menus.distribution, menus.data);
     this.classes.fill(menus.classes, store.state.classes);
-    explainAll([this.data, this.classes], menus.reasons.data ?? "");
+    explain([this.data, this.classes], menus.reasons.data);
     put(this.said, { textContent: words, title: words });
     const full = store.scene.panels.length >= store.about.most_panels;
     const most = store.about.most_panels;
@@ -57,14 +56,20 @@ export class NoiseStrip {
   constructor(store) {
     Object.assign(this, { store, playing: false });
     const { help, sigmas } = store.about;
-    const n = TICKS * (sigmas.length - 1);
+    this.end = TICKS * (sigmas.length - 1);
     this.element = make(null, "div", { name: "strip" });
     this.play = button(this.element, "play", "▶", help.play, () => this.run(!this.playing));
     make(this.element, "span", { textContent: "noise" });
-    this.slider = slider(this.element, "step", "noise level", help.step, { min: 0, max: n, step: 1 }, (at) => this.drag(at));
+    this.slider = slider(this.element, "step", "noise level", help.step, { min: 0, max: this.end, step: 1 }, (at) => {
+      this.run(false);
+      this.set(this.sigmaAt(at));
+    });
     make(this.element, "span", { textContent: "data" });
     this.said = make(this.element, "output", { name: "sigma" });
-    this.probe = button(this.element, "probing", "probe", help.probing, () => this.toggleProbe());
+    this.probe = button(this.element, "probing", "probe", help.probing, () => {
+      const { probe, view } = store.state;
+      store.set({ probe: probe ? null : [view.x, view.y] });
+    });
   }
 
   sigmaAt(at) {
@@ -77,13 +82,8 @@ export class NoiseStrip {
   placeOf(sigma) {
     const { sigmas } = this.store.about;
     const i = sigmas.findIndex((level) => level <= sigma);
-    if (i <= 0) return i === 0 ? 0 : TICKS * (sigmas.length - 1);
+    if (i <= 0) return i === 0 ? 0 : this.end;
     return TICKS * (i - (sigma - sigmas[i]) / (sigmas[i - 1] - sigmas[i]));
-  }
-
-  drag(at) {
-    this.run(false);
-    this.set(this.sigmaAt(at));
   }
 
   // Points are moved here; densities, arrows and the probe are the kernel's.
@@ -96,10 +96,8 @@ export class NoiseStrip {
   run(on) {
     if (on === this.playing) return;
     this.playing = on;
-    const end = TICKS * (this.store.about.sigmas.length - 1);
-    this.at = on && this.placeOf(this.store.state.sigma) >= end - 0.5 ? 0 : this.placeOf(this.store.state.sigma);
-    this.play.textContent = on ? "❚❚" : "▶";
-    this.play.setAttribute("aria-label", on ? "Pause" : "Play from noise to data");
+    const at = this.placeOf(this.store.state.sigma);
+    this.at = on && at >= this.end - 0.5 ? 0 : at;
     this.last = null;
     this.store.emit("scene"); // the first step is taken with the next picture
   }
@@ -107,17 +105,11 @@ export class NoiseStrip {
   // A picture's worth of playing; whether it goes on.
   step(now) {
     if (!this.playing) return false;
-    const end = TICKS * (this.store.about.sigmas.length - 1);
-    this.at = Math.min(end, this.at + ((now - (this.last ?? now)) / 1000) * (end / PLAY_S));
+    this.at = Math.min(this.end, this.at + ((now - (this.last ?? now)) / 1000) * (this.end / PLAY_S));
     this.last = now;
     this.set(this.sigmaAt(this.at));
-    if (this.at >= end) this.run(false);
+    if (this.at >= this.end) this.run(false);
     return this.playing;
-  }
-
-  toggleProbe() {
-    const { probe, view } = this.store.state;
-    this.store.set({ probe: probe ? null : [view.x, view.y] });
   }
 
   update() {
@@ -128,7 +120,8 @@ export class NoiseStrip {
     if (Math.abs(Number(this.slider.value) - at) > 0.5) this.slider.value = at;
     this.slider.setAttribute("aria-valuetext", said);
     this.probe.setAttribute("aria-pressed", String(Boolean(state.probe)));
-    explain(this.probe, this.store.menus[this.store.scene.active]?.reasons.probing ?? "");
-    if (!this.play.hasAttribute("aria-label")) this.play.setAttribute("aria-label", "Play from noise to data");
+    explain(this.probe, this.store.menus[this.store.scene.active]?.reasons.probing);
+    const [sign, says] = this.playing ? ["❚❚", "Pause"] : ["▶", "Play from noise to data"];
+    put(this.play, { textContent: sign, ariaLabel: says });
   }
 }

@@ -1,4 +1,5 @@
 // Makers of elements, and the few controls of which everything is made: native ones, each with a label and a help text.
+export const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 let made = 0;
 
 export function make(parent, tag, props = {}, attrs = {}) {
@@ -10,9 +11,23 @@ export function make(parent, tag, props = {}, attrs = {}) {
   return element;
 }
 
+export const swatch = (colour) => make(null, "i", { name: "swatch", style: `background: ${colour}` });
+
 // Properties of an element, each only where it is another one: what is written costs the page a layout.
 export function put(element, props) {
   for (const [name, value] of Object.entries(props)) if (element[name] !== value) element[name] = value;
+}
+
+// Whether an element is to hold something else than before; it is taken as told.
+export function news(element, what) {
+  const before = element.holds;
+  element.holds = JSON.stringify(what);
+  return element.holds !== before;
+}
+
+// An element in its place; untouched where it stands there, or it would lose the focus.
+export function putIn(element, parent, before = null) {
+  if (element.parentNode !== parent) parent.insertBefore(element, before);
 }
 
 export function button(parent, name, label, help, act) {
@@ -22,7 +37,7 @@ export function button(parent, name, label, help, act) {
 }
 
 // A label with a control in it, whose words stand before it; the control gets the name.
-function labelled(parent, kind, label, control) {
+export function labelled(parent, kind, label, control) {
   const element = make(parent, "label", { name: kind });
   make(element, "span", { textContent: label });
   element.append(control);
@@ -37,17 +52,15 @@ export function check(parent, name, label, help, act) {
   return input;
 }
 
-// `fill` sets what there is to choose, as [value, label], and what is chosen; untouched where it is the same.
+// `fill` sets what there is to choose, as [value, label] or as a value alone, and what is chosen; untouched where it is
+// the same.
 export function menu(parent, name, label, help, act) {
   const select = labelled(parent, "menu", label, make(null, "select", { name, title: help }));
   if (!label) select.setAttribute("aria-label", help);
   select.addEventListener("change", () => act(select.value));
   select.fill = (options, chosen) => {
-    const wanted = JSON.stringify(options);
-    if (select.dataset.holds !== wanted) {
-      select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
-      select.dataset.holds = wanted;
-    }
+    const pairs = options.map((option) => (Array.isArray(option) ? option : [option, option]));
+    if (news(select, pairs)) select.replaceChildren(...pairs.map(([value, text]) => new Option(text, value)));
     select.value = String(chosen);
   };
   return select;
@@ -56,8 +69,7 @@ export function menu(parent, name, label, help, act) {
 // `act(value, final)` while it is dragged, and once more when it is let go.
 export function slider(parent, name, label, help, range, act) {
   const props = { name, type: "range", title: help, ...range };
-  const input = make(null, "input", props, { "aria-label": label });
-  labelled(parent, "slider", "", input);
+  const input = labelled(parent, "slider", "", make(null, "input", props, { "aria-label": label }));
   input.addEventListener("input", () => act(Number(input.value), false));
   input.addEventListener("change", () => act(Number(input.value), true));
   return input;
@@ -94,23 +106,23 @@ export function fileButton(parent, name, label, help, accept, act, multiple = fa
   return element;
 }
 
-// Why a control has no effect now stands beside it; without a reason it is free.
-export function explain(control, reason) {
-  const place = control.closest("label") ?? control;
-  let note = place.nextElementSibling;
+// Why a control, or several, have no effect now stands beside the last of them; without a reason they are free.
+export function explain(controls, reason) {
+  const all = [controls].flat();
+  const last = all.at(-1).closest("label") ?? all.at(-1);
+  let note = last.nextElementSibling;
   if (!note?.classList.contains("toydiff-reason")) note = null;
-  control.disabled = Boolean(reason);
-  if (!reason) {
-    note?.remove();
-    control.removeAttribute("aria-describedby");
-    return;
-  }
-  if (!note) {
+  if (reason && !note) {
     note = make(null, "p", { name: "reason", id: `toydiff-reason-${++made}` });
-    place.after(note);
+    last.after(note);
   }
-  put(note, { textContent: reason });
-  control.setAttribute("aria-describedby", note.id);
+  if (reason) put(note, { textContent: reason });
+  else note?.remove();
+  for (const control of all) {
+    control.disabled = Boolean(reason);
+    if (reason) control.setAttribute("aria-describedby", note.id);
+    else control.removeAttribute("aria-describedby");
+  }
 }
 
 export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));

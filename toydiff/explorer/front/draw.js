@@ -1,30 +1,27 @@
 // Drawing a distribution: strokes of two classes on a pad, of which the kernel makes an exact mixture.
-import { button, fileButton, make, menu, slider } from "./dom.js";
-import { drawerRow, drawerSection, explainAll } from "./drawer_parts.js";
+import { button, explain, fileButton, make, menu, slider } from "./dom.js";
+import { drawerRow, drawerSection } from "./drawer_parts.js";
 import { pad } from "./drawing_pad.js";
-
-const PEN = 0.1; // thickness, of a pad that is 2 wide
 
 export function drawSection(store) {
   const section = drawerSection("draw", "Draw");
-  const colours = { A: "", B: "" };
-  const pens = drawerRow(section);
-  pens.setAttribute("role", "group");
-  pens.setAttribute("aria-label", "Pen");
-  const keys = Object.keys(colours).map((name) => {
+  const { A, B } = store.about.pens;
+  const pens = drawerRow(section, { role: "group", "aria-label": "Pen" });
+  const keys = Object.entries({ A, B }).map(([name, colour]) => {
     const help = `Strokes to come are of class ${name}`;
-    return button(pens, `draw-pen-${name}`, `class ${name}`, help, () => take(name));
+    const key = button(pens, `draw-pen-${name}`, `class ${name}`, help, () => take(name));
+    key.style.setProperty("--toydiff-pen", colour);
+    return [name, key];
   });
-  const board = pad(section, { colours, change: changed });
-  board.thickness = PEN;
+  const board = pad(section, { colours: { A, B }, change: changed });
   function take(pen) {
     board.pen = pen;
-    Object.keys(colours).forEach((name, i) => keys[i].setAttribute("aria-pressed", String(name === pen)));
+    for (const [name, key] of keys) key.setAttribute("aria-pressed", String(name === pen));
   }
 
   const thick = drawerRow(section);
   make(thick, "span", { textContent: "thin" }, { "aria-hidden": "true" });
-  const range = { min: 0.02, max: 0.3, step: 0.01, value: PEN };
+  const range = { min: 0.02, max: 0.3, step: 0.01, value: board.thickness };
   slider(thick, "draw-thickness", "thickness of the pen", "How thick the strokes to come are", range, (wide) => {
     board.thickness = wide;
   });
@@ -56,18 +53,10 @@ export function drawSection(store) {
   function changed() {
     const { strokes } = board;
     undo.disabled = clear.disabled = !strokes.length;
-    explainAll([save, explore], strokes.some((one) => one.class === "A") ? "" : "first a stroke of class A");
+    explain([save, explore], strokes.some((one) => one.class === "A") ? "" : "first a stroke of class A");
   }
-  function update() {
-    Object.keys(colours).forEach((name, i) => {
-      colours[name] = store.about.pens[name];
-      keys[i].style.setProperty("--toydiff-pen", colours[name]);
-    });
-    bundled.fill([["", "on the pad …"], ...store.about.drawings.map((name) => [name, name])], "");
-  }
-  store.on("scene", update);
+  bundled.fill([["", "on the pad …"], ...store.about.drawings], "");
   store.on("strokes", put);
-  if (store.about) update();
   take("A");
   changed();
   return section;

@@ -1,7 +1,6 @@
 // The drawer "More": layers, networks, the run, and what is made here; one wish, one place.
-import { box, button, check, explain, make, menu } from "./dom.js";
+import { box, button, check, explain, make, menu, putIn, swatch } from "./dom.js";
 import { drawSection } from "./draw.js";
-import { explainAll } from "./drawer_parts.js";
 import { keepSection } from "./keep.js";
 import { sweepSection } from "./sweep.js";
 import { trainSection } from "./train.js";
@@ -21,7 +20,7 @@ export class Drawer {
     this.section("run", "Samples", this.run());
     if (store.about.made) this.section("about", "About", paragraphs(store.about.made), true);
     if (!store.about.train) return; // without Python nothing is made
-    for (const [name, title, part] of SECTIONS) this.section(name, title, part(store));
+    for (const [name, title, part] of SECTIONS) this.section(name, title, part(store, this.updates));
   }
 
   section(name, title, content, open = false) {
@@ -36,11 +35,11 @@ export class Drawer {
     const part = make(null, "div");
     for (const [name, { label, kind, colour, of_guide }] of Object.entries(store.about.layers)) {
       const input = check(part, `layer-${name}`, label, store.about.help[`layer-${name}`], (on) => this.turn(name, kind, on));
-      make(input.parentNode, "i", { name: "swatch" }).style.background = colour;
+      input.parentNode.append(swatch(colour));
       this.updates.push((state, menus) => {
         input.checked = state.layers.includes(name);
         const low = kind === "arrows" && input.checked && state.sigma < FEWEST;
-        explain(input, menus.reasons[`layer-${name}`] ?? (of_guide && !menus.has_guide ? "this method has no guide" : ""));
+        explain(input, menus.reasons[`layer-${name}`] ?? (of_guide && !menus.has_guide && "this method has no guide"));
         note(input, low ? "nothing to see at σ = 0: drag the noise" : "");
       });
     }
@@ -73,13 +72,12 @@ export class Drawer {
       const exact = check(part, `${which}-exact`, "exact score in its place", help[`${which}-exact`], (on) => store.choose(`${which}-exact`, on));
       this.updates.push((state, menus) => {
         const sizes = menus[which];
-        family.fill(sizes.families.map((name) => [name, name]), state[which].family);
-        width.fill(sizes.widths.map((value) => [value, value]), state[which].width);
+        family.fill(sizes.families, state[which].family);
+        width.fill(sizes.widths, state[which].width);
         steps.fill(sizes.steps.map((value) => [value, value.toLocaleString("en")]), state[which].steps);
         exact.checked = state[which].exact;
-        const reason = menus.reasons[`${which}-size`] ?? "";
-        explainAll([family, width, steps], reason);
-        explain(exact, menus.reasons[`${which}-exact`] ?? "");
+        explain([family, width, steps], menus.reasons[`${which}-size`]);
+        explain(exact, menus.reasons[`${which}-exact`]);
       });
     }
     return part;
@@ -90,18 +88,18 @@ export class Drawer {
     const { help, solvers, starts } = store.about;
     const part = make(null, "div");
     const whole = (name) => (text) => store.set({ [name]: text.trim() === "" ? text : Number(text) });
-    const names = { seed: "seed", points: "points", steps: "steps" };
-    const boxes = Object.entries(names).map(([name, label]) => [name, box(part, `${name}-box`, label, help[`${name}-box`], whole(name))]);
+    const names = ["seed", "points", "steps"];
+    const boxes = names.map((name) => box(part, `${name}-box`, name, help[`${name}-box`], whole(name)));
     const solver = menu(part, "solver", "solver", help.solver, (name) => store.set({ solver: name }));
     const start = menu(part, "start", "start", help.start, (name) => store.set({ start: name }));
     const undo = make(part, "div", { name: "buttons" });
     button(undo, "undo", "Undo", "Take the last change back (Ctrl+Z)", () => store.undo());
     button(undo, "redo", "Redo", "Bring it again (Ctrl+Shift+Z)", () => store.redo());
     this.updates.push((state, menus) => {
-      for (const [name, one] of boxes) one.show(state[name]);
-      explainAll([...boxes.map(([, one]) => one), solver, start], menus.reasons.run ?? "");
-      solver.fill(solvers.map((name) => [name, name]), state.solver);
-      start.fill(starts.map((name) => [name, name]), state.start);
+      boxes.forEach((one, i) => one.show(state[names[i]]));
+      explain([...boxes, solver, start], menus.reasons.run);
+      solver.fill(solvers, state.solver);
+      start.fill(starts, state.start);
     });
     return part;
   }
@@ -109,10 +107,9 @@ export class Drawer {
   // In a comparison the rest of the active panel's guidance is here.
   update(panel, single) {
     const { store } = this;
-    const menus = store.menus[store.scene.active];
     this.guidance.hidden = single;
-    const home = single ? panel.guidance.main : this.guidance.lastChild;
-    if (panel.guidance.more.parentNode !== home) home.append(panel.guidance.more);
+    putIn(panel.guidance.more, single ? panel.guidance.main : this.guidance.lastChild);
+    const menus = store.menus[store.scene.active];
     if (menus && !this.element.hidden) for (const update of this.updates) update(store.state, menus);
   }
 }

@@ -1,5 +1,5 @@
 // Method, weight and guide of a panel: the same controls beside a single picture and above each of several.
-import { box, clamp, explain, make, menu, put, slider } from "./dom.js";
+import { box, clamp, explain, make, menu, news, put, slider } from "./dom.js";
 import { weightCurve } from "./weight_curve.js";
 
 const SLIDER_WEIGHT = 6; // the slider ends here, or where the method's scale asks for less; the box takes more
@@ -31,7 +31,6 @@ export class Guidance {
     this.curve = weightCurve(bend, (wish) => this.bend(wish));
     this.unbent = make(bend, "p", { name: "reason" });
     bend.addEventListener("toggle", () => this.update());
-    this.said = make(null, "span", { name: "words" });
   }
 
   get state() {
@@ -106,13 +105,11 @@ export class Guidance {
     const drawn = Boolean(state.weight_curve);
     this.weight.setAttribute("aria-valuetext", drawn ? "drawn" : `w = ${rounded(state.weight)}`);
     this.box.show(drawn ? "drawn" : rounded(state.weight));
-    explain(this.weight, reasons.weight ?? "");
+    explain(this.weight, reasons.weight);
     this.box.disabled = Boolean(reasons.weight);
     this.updateGuide(menus, reasons);
     this.updateKnobs(menus.knobs);
     this.updateCurve(state, menus);
-    const said = this.words();
-    put(this.said, { textContent: said, title: said });
   }
 
   updateGuide({ guide, words, has_guide }, reasons) {
@@ -125,13 +122,11 @@ export class Guidance {
     const says = at < 0 ? words.guide : `width ${width}, ${steps.toLocaleString("en")} steps`;
     this.guide.setAttribute("aria-valuetext", says);
     put(this.size, { textContent: says });
-    explain(this.guide, has_guide ? (reasons["guide-size"] ?? "") : "");
+    explain(this.guide, has_guide && reasons["guide-size"]);
   }
 
   updateKnobs(knobs) {
-    const names = Object.keys(knobs).join();
-    if (this.knobs.dataset.holds !== names) {
-      this.knobs.dataset.holds = names;
+    if (news(this.knobs, Object.keys(knobs))) {
       this.knobs.replaceChildren();
       this.turned = Object.fromEntries(Object.entries(knobs).map(([name, knob]) => [name, this.knob(name, knob)]));
     }

@@ -1,21 +1,26 @@
 // What is taken along: the scene as text and file, pictures, films, Python; and the views of a lecture.
-import { box, button, check, fileButton, make, menu } from "./dom.js";
-import { drawerGroup, drawerRow, drawerSection, explainAll } from "./drawer_parts.js";
+import { box, button, check, explain, fileButton, labelled, make, menu, news } from "./dom.js";
+import { drawerGroup, drawerRow, drawerSection } from "./drawer_parts.js";
 
-const PROJECTOR_WIDTHS = ["1280", "1920"];
-
-export function keepSection(store) {
+export function keepSection(store, updates) {
   const section = drawerSection("keep", "Keep");
   keepScene(store, section);
   keepPictures(store, section);
-  keepLecture(store, section);
+  keepLecture(store, section, updates);
   return section;
 }
 
 function keepArea(parent, name, label, rows, help) {
-  const place = make(parent, "label", { name: "area" });
-  make(place, "span", { textContent: label });
-  return make(place, "textarea", { name, rows, title: help, spellcheck: false });
+  return labelled(parent, "area", label, make(null, "textarea", { name, rows, title: help, spellcheck: false }));
+}
+
+// A row with a button for each kind of file.
+function keepKinds(parent, kinds, help, act) {
+  const row = drawerRow(parent);
+  return kinds.map((kind) => {
+    const name = kind.toUpperCase();
+    return button(row, `keep-${kind}`, name, help(name), () => act(kind));
+  });
 }
 
 function keepScene(store, section) {
@@ -45,72 +50,55 @@ function keepScene(store, section) {
 
 function keepPictures(store, section) {
   const group = drawerGroup(section, "Picture and film");
-  const sizes = PROJECTOR_WIDTHS.map((width) => [width, `${width} pixels`]);
   const size = menu(group, "keep-size", "width", "Of pictures and films; that of the projector", () => {});
-  size.fill(sizes, PROJECTOR_WIDTHS[0]);
-  const pictures = drawerRow(group);
-  const painters = ["png", "svg", "pdf"].map((kind) => {
-    const name = kind.toUpperCase();
-    return button(pictures, `keep-${kind}`, name, `The picture as ${name}, under its caption`, () => {
-      store.act("picture", { kind, pixels: Number(size.value) });
-    });
-  });
+  size.fill(["1280", "1920"].map((width) => [width, `${width} pixels`]), "1280");
+  const paint = (kind) => store.act("picture", { kind, pixels: Number(size.value) });
+  const painters = keepKinds(group, ["png", "svg", "pdf"], (name) => `The picture as ${name}, under its caption`, paint);
   const film = menu(group, "keep-film", "film", "What moves in it", () => {});
-  const films = drawerRow(group);
-  const recorders = ["gif", "mp4"].map((kind) => {
-    const name = kind.toUpperCase();
-    return button(films, `keep-${kind}`, name, `A film of the pictures as ${name}`, () => {
-      store.act("film", { film: film.value, kind, width: Number(size.value) });
-    });
-  });
+  film.fill(store.about.films, store.about.films[0][0]);
+  const record = (kind) => store.act("film", { film: film.value, kind, width: Number(size.value) });
+  const recorders = keepKinds(group, ["gif", "mp4"], (name) => `A film of the pictures as ${name}`, record);
   const running = drawerRow(group);
   running.hidden = true;
   const bar = make(running, "progress", { name: "keep-bar", max: 1, value: 0 }, { "aria-label": "Film" });
   button(running, "keep-stop", "Stop film", "End now, without a film", () => store.act("stop-film"));
-  store.on("picture", (told) => explainAll(painters, told.running ? "being drawn …" : ""));
+  store.on("picture", (told) => explain(painters, told.running ? "being drawn …" : ""));
   store.on("film", (told) => {
     bar.value = told.fraction;
     running.hidden = !told.running;
-    explainAll(recorders, told.running ? "one film at a time" : "");
+    explain(recorders, told.running ? "one film at a time" : "");
   });
-  const update = () => film.fill(store.about.films, film.value || store.about.films[0][0]);
-  store.on("scene", update);
-  if (store.about) update();
 }
 
 // A title, a question and what is hidden: what a class sees.
-function keepLecture(store, section) {
+function keepLecture(store, section, updates) {
   const group = drawerGroup(section, "For a lecture");
   const title = box(group, "keep-title", "title", "Over the picture, and in the menu of scenes", () => {});
   const question = keepArea(group, "keep-question", "question", 2, "What the class should find out");
   const list = make(group, "details", { name: "keep-hidden" });
   const count = make(list, "summary");
   const places = make(list, "div", { name: "keep-hides" });
-  let boxes = [];
-  let filled = "";
+  const boxes = store.about.hideable.map((name) => {
+    const words = name.replace(/[-_]/g, " ");
+    const help = `Hide: ${store.about.help[name] ?? words}`;
+    return { name, input: check(places, `keep-hide-${name}`, words, help, tally) };
+  });
   const ask = (action) => () => store.act(action, { title: title.value, question: question.value, hidden: hidden() });
   const hidden = () => boxes.filter(({ input }) => input.checked).map(({ name }) => name);
-  const tally = () => (count.textContent = `hide from the class: ${hidden().length || "nothing"}`);
   const buttons = drawerRow(group);
   button(buttons, "keep-preview", "Preview", "Show the scene as the class sees it", ask("lecture"));
   const help = "Put the scene under its title into the menu of scenes";
   button(buttons, "keep-add", "Add view", help, ask("add-view"));
 
-  function update() {
-    if (!boxes.length) boxes = store.about.hideable.map((name) => {
-      const words = name.replace(/[-_]/g, " ");
-      const help = `Hide: ${store.about.help[name] ?? words}`;
-      return { name, input: check(places, `keep-hide-${name}`, words, help, tally) };
-    });
+  function tally() {
+    count.textContent = `hide from the class: ${hidden().length || "nothing"}`;
+  }
+  updates.push(() => {
     const { scene } = store;
-    const given = JSON.stringify([scene.title, scene.question, scene.hidden]);
-    if (given === filled) return; // what is being written stays
-    filled = given;
+    if (!news(group, [scene.title, scene.question, scene.hidden])) return; // what is being written stays
     title.show(scene.title);
     question.value = scene.question;
     for (const { name, input } of boxes) input.checked = scene.hidden.includes(name);
     tally();
-  }
-  store.on("scene", update);
-  if (store.scene) update();
+  });
 }

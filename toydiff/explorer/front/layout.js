@@ -5,7 +5,7 @@ const GAP = 8;
 const MARGINS = 1.07; // the most that a notebook takes beside us without our text becoming smaller
 const NARROW = 700; // a page that is narrower has one picture, and the rest below it
 
-export function measured({ width, height, panels, lecture, card, titled, asked, drawer }) {
+export function measured({ width, height, panels, lecture, card, titled, asked }) {
   const room = Math.min(innerWidth, MARGINS * width); // a notebook may leave us a column of a wide window
   const wide = clamp((room - 1280) / 640, 0, 2.5);
   const font = 14 + 6 * wide;
@@ -24,7 +24,7 @@ export function measured({ width, height, panels, lecture, card, titled, asked, 
   const right = single ? Math.round(310 + 110 * wide) : card ? Math.round(130 + 38 * wide) : 0;
   const taken = single ? left + right + 2 * GAP : right ? right + GAP : 0;
   const side = Math.floor(Math.max(160, Math.min(free, (width - taken - (panels - 1) * GAP) / panels)));
-  return { ...rows, font, compact, mode: single ? "single" : lecture ? "lecture" : "compare", side, left, right, title, question, drawer };
+  return { ...rows, font, compact, mode: single ? "single" : lecture ? "lecture" : "compare", side, left, right, title, question };
 }
 
 // The height that the page leaves: of the outermost element that scrolls, or of the window.

@@ -1,4 +1,6 @@
 // From the units of the data to pixels and back, in a square picture.
+import { clamp } from "./dom.js";
+
 export class Lens {
   constructor(view, side, grown = 1) {
     this.zoom = side / (2 * view.half_width * grown);
@@ -42,7 +44,7 @@ export class Lens {
 
 // The view after zooming by a factor (below 1: closer), with the point (x, y) kept in its place.
 export function zoomed(view, factor, x, y) {
-  const half_width = Math.max(0.01, Math.min(10, view.half_width * factor));
+  const half_width = clamp(view.half_width * factor, 0.01, 10);
   const ratio = half_width / view.half_width;
   return within({ x: x + (view.x - x) * ratio, y: y + (view.y - y) * ratio, half_width });
 }
@@ -51,4 +53,4 @@ export function moved(view, dx, dy) {
   return within({ ...view, x: view.x + dx, y: view.y + dy });
 }
 
-const within = (view) => ({ ...view, x: Math.max(-10, Math.min(10, view.x)), y: Math.max(-10, Math.min(10, view.y)) });
+const within = (view) => ({ ...view, x: clamp(view.x, -10, 10), y: clamp(view.y, -10, 10) });

@@ -1,14 +1,14 @@
 // The explorer in an element: what a host carries between it and the kernel is all that it knows of the outside.
 import { NoiseStrip, TopBar } from "./bars.js";
 import { chart } from "./chart.js";
-import { make } from "./dom.js";
+import { button, make, news, putIn, swatch } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { heightFor, measured } from "./layout.js";
 import { bestOf } from "./numbers.js";
 import { DIM_MS, Panel } from "./panel.js";
 import { Store } from "./store.js";
 
-const SHOWN = { weight: ["method", "weight"], guidance: ["method", "weight", "guide", "weight-curve"], all: [] };
+const AWAY = { weight: ["guide", "weight-curve", "tabs"], guidance: ["tabs"] }; // what a lecture leaves out
 const ANSWER_MS = 60; // after which what has changed is shown without an answer
 const CURVES = ["outlier_rate_0.001", "branch_coverage"];
 
@@ -29,44 +29,36 @@ class View {
     this.body.append(this.drawer.element);
     root.append(this.strip.element);
     this.after = make(root, "div", { name: "after" });
-    this.side();
-    this.message = make(root, "p", { name: "message", hidden: true }, { role: "status" });
-    this.leave = make(root, "button", { name: "leave", textContent: "Esc: leave", hidden: true });
-    this.leave.addEventListener("click", () => this.escape());
-    this.listen();
-  }
-
-  side() {
     this.numbers = make(this.right, "div", { name: "numbers-place" });
     this.probe = make(this.right, "table", { name: "probe" });
     this.curves = make(this.right, "div", { name: "curve" });
     this.chart = chart(this.curves, "curve-chart");
     this.legend = make(this.right, "p", { name: "legend" });
+    this.message = make(root, "p", { name: "message", hidden: true }, { role: "status" });
+    this.leave = button(root, "leave", "Esc: leave", "", () => this.escape());
+    this.listen();
   }
 
   listen() {
     const { store, root } = this;
-    this.off = [
-      store.on("scene", (atOnce) => this.changed(atOnce)),
-      store.on("frame", () => this.frame()),
-      store.on("ring", (i) => this.ring(i)),
-      store.on("enlarge", (i) => this.enlarge(i)),
-      store.on("say", ({ text, error }) => this.say(text, error)),
-      store.on("silent", (silent) => this.silent(silent)),
-      store.on("offer", ({ name, mime }, [content]) => offer(name, mime, content)),
-    ];
+    store.on("scene", (atOnce) => this.changed(atOnce));
+    store.on("frame", () => this.frame());
+    store.on("ring", (i) => this.ring(i));
+    store.on("enlarge", (i) => this.enlarge(i));
+    store.on("say", ({ text, error }) => this.say(text, error));
+    store.on("silent", (silent) => this.silent(silent));
+    store.on("offer", ({ name, mime }, [content]) => offer(name, mime, content));
     root.addEventListener("keydown", (event) => this.key(event));
-    const lead = (event) => this.lead(event);
-    document.addEventListener("keydown", lead);
-    this.off.push(() => document.removeEventListener("keydown", lead));
+    this.ended = new AbortController();
+    const { signal } = this.ended;
+    document.addEventListener("keydown", (event) => this.lead(event), { signal });
     const again = () => {
       this.laid = null;
       this.changed();
     };
     this.resized = new ResizeObserver(again);
     this.resized.observe(root);
-    addEventListener("resize", again);
-    this.off.push(() => removeEventListener("resize", again));
+    addEventListener("resize", again, { signal });
   }
 
   // Where the kernel's answer is near, controls and picture change in one.
@@ -91,7 +83,6 @@ class View {
   }
 
   tick(now) {
-    if (!this.store.scene || !this.store.menus.length) return;
     clearTimeout(this.patience);
     this.patience = null;
     const playing = this.strip.step(now);
@@ -115,11 +106,7 @@ class View {
     const { store, root } = this;
     const { scene, ui } = store;
     while (this.panels.length < scene.panels.length) this.panels.push(new Panel(store, this.panels.length));
-    for (const gone of this.panels.splice(scene.panels.length)) {
-      gone.element.remove();
-      gone.below.remove();
-      gone.numbers.element.remove();
-    }
+    for (const gone of this.panels.splice(scene.panels.length)) gone.numbers.element.remove(); // the rest leaves with the grid
     if (ui.enlarged >= scene.panels.length) delete ui.enlarged;
     const shown = this.visible();
     const single = shown.length === 1; // the only one, or one that is enlarged
@@ -127,12 +114,7 @@ class View {
       this.grid.replaceChildren(...shown.map(({ element }) => element));
       this.after.replaceChildren(...shown.map(({ below }) => below));
     }
-    for (const panel of this.panels) {
-      const alone = single && panel === shown[0];
-      panel.place(alone, this.left);
-      if (panel.guidance.more.parentNode === panel.guidance.main && !alone) panel.guidance.more.remove();
-      panel.update(alone);
-    }
+    for (const panel of this.panels) panel.update(single && panel === shown[0], this.left);
     this.drawer.update(single ? shown[0] : this.panels[scene.active], single);
     this.top.update(single ? shown[0].guidance.words() : "");
     this.strip.update();
@@ -172,17 +154,15 @@ class View {
   settle({ mode, compact }) {
     const [strip, bar] = [this.strip.element, this.top.element];
     const [home, before] = mode === "narrow" ? [this.body, this.right] : compact && !this.store.ui.present ? [bar, this.top.compare] : [this.root, this.after];
-    if (strip.parentNode !== home) home.insertBefore(strip, before);
+    putIn(strip, home, before);
   }
 
   // What a scene hides, and in a lecture what its author leaves; it always comes back with Esc.
   hide(scene) {
     const { present, reveal } = this.store.ui;
-    const hidden = new Set(reveal ? [] : scene.hidden);
-    const kept = present && present !== "all" ? new Set(SHOWN[present]) : null;
+    const away = [...(reveal ? [] : scene.hidden), ...(AWAY[present] ?? [])];
     for (const [name, parts] of Object.entries(this.parts())) {
-      const off = hidden.has(name) || (kept && ["method", "weight", "weight-box", "guide", "weight-curve", "tabs"].includes(name) && !kept.has(name.replace("-box", "")));
-      for (const part of parts) part?.classList.toggle("toydiff-hidden", Boolean(off));
+      for (const part of parts) part.classList.toggle("toydiff-hidden", away.includes(name));
     }
   }
 
@@ -207,8 +187,7 @@ class View {
       const whole = this.panels.length < 3 && mode !== "lecture" && guide; // the guide in a line of its own: the weight moves nothing
       const title = [`${i + 1} ${panel.guidance.words(false)}`, whole ? `guide: ${guide}` : ""];
       panel.numbers.show(all[i], about, { best: best[i], short: shown.length > 2, title });
-      const home = beside && shown.includes(panel) ? this.numbers : panel.below;
-      if (panel.numbers.element.parentNode !== home) home.append(panel.numbers.element);
+      putIn(panel.numbers.element, beside && shown.includes(panel) ? this.numbers : panel.below);
     });
     this.showCurves();
     this.showLegend();
@@ -220,8 +199,8 @@ class View {
   showCurves() {
     const { store } = this;
     const known = this.panels.filter(({ data }) => data.curve?.values.length);
-    const home = this.root.dataset.mode === "compare" ? this.after : this.right;
-    if (this.curves.parentNode !== home) home.insertBefore(this.curves, home === this.right ? this.legend : null);
+    const below = this.root.dataset.mode === "compare";
+    putIn(this.curves, below ? this.after : this.right, below ? null : this.legend);
     this.curves.hidden = !known.length || Boolean(store.state.probe);
     if (this.curves.hidden) return;
     const stale = this.panels.some(({ data }) => data.stale.curve && performance.now() - data.stale.curve.since > 200);
@@ -250,13 +229,10 @@ class View {
     const meanings = new Map(); // one colour, one entry
     for (const [colour, label] of shown) meanings.set(colour, [...(meanings.get(colour) ?? []), label]);
     const rows = [...meanings].map(([colour, labels]) => [colour, labels.join(", ")]);
-    const wanted = JSON.stringify(rows);
-    if (this.legend.dataset.holds === wanted) return;
-    this.legend.dataset.holds = wanted;
+    if (!news(this.legend, rows)) return;
     this.legend.replaceChildren(...rows.map(([colour, label]) => {
       const item = make(null, "span", { name: "legend-item" });
-      make(item, "i", { name: "swatch" }).style.background = colour;
-      item.append(label);
+      item.append(swatch(colour), label);
       return item;
     }));
   }
@@ -273,11 +249,10 @@ class View {
     };
     const rows = Object.entries(probe.arrows).map(([name, { length, angle }]) => {
       const line = row([name, length.toPrecision(3), angle === null ? "–" : `${angle.toFixed(0)}°`]);
-      make(null, "i", { name: "swatch" }).style.background = store.about.colours.probe[name];
-      line.firstChild.prepend(Object.assign(make(null, "i", { name: "swatch" }), { style: `background:${store.about.colours.probe[name]}` }));
+      line.firstChild.prepend(swatch(store.about.colours.probe[name]));
       return line;
     });
-    const best = this.panels.map(({ data }) => (data.probe?.best ?? null) === null ? "–" : data.probe.best.toFixed(2)).join(", ");
+    const best = this.panels.map(({ data }) => data.probe?.best?.toFixed(2) ?? "–").join(", ");
     this.probe.replaceChildren(row(["σ² score here", "length", "to exact"], "th"), ...rows, row(["best weight here", best, ""]));
   }
 
@@ -338,10 +313,8 @@ class View {
   }
 
   say(text, error) {
-    this.message.hidden = !text;
-    this.message.textContent = text;
     this.message.classList.toggle("toydiff-error", Boolean(error));
-    this.message.setAttribute("role", error ? "alert" : "status");
+    Object.assign(this.message, { role: error ? "alert" : "status", textContent: text, hidden: !text });
   }
 
   silent(silent) {
@@ -354,9 +327,7 @@ class View {
     cancelAnimationFrame(this.asked);
     for (const timer of [this.resting, this.later, this.patience]) clearTimeout(timer);
     this.resized.disconnect();
-    for (const off of this.off) off();
-    this.store.close();
-    this.root.remove();
+    this.ended.abort();
   }
 }
 
@@ -372,7 +343,7 @@ export function mount(element, host) {
   const root = make(element, "div", { className: "toydiff" });
   const store = new Store(host);
   let view = null;
-  const off = store.on("scene", () => {
+  store.on("scene", () => {
     if (view || !store.about || !store.menus.length) return;
     view = new View(root, store);
     view.changed();
@@ -385,9 +356,8 @@ export function mount(element, host) {
     store,
   };
   const end = () => {
-    off();
-    if (view) view.close();
-    else store.close();
+    view?.close();
+    store.close();
     root.remove();
   };
   return { store, end };

@@ -1,8 +1,8 @@
 // The numbers of a panel beside those of exact samples, and in a few words.
-import { make, put } from "./dom.js";
+import { make, news, put } from "./dom.js";
 
-export function inWords(value, share, digits = share ? 1 : 3) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+function inWords(value, share, digits = share ? 1 : 3) {
+  if (value == null || Number.isNaN(value)) return "–";
   return share ? `${(100 * value).toFixed(digits)}%` : value.toFixed(digits);
 }
 
@@ -23,17 +23,14 @@ export class NumberTable {
   // `best` are the names of metrics in which this panel is the best of several; `short` leaves the exact ones out.
   show(numbers, about, { best = new Set(), short = false, title = [] } = {}) {
     this.lines.forEach((line, i) => put(line, { textContent: title[i] || "", hidden: !title[i] }));
-    const key = JSON.stringify([numbers, [...best], short]);
-    if (!numbers || key === this.holds) return;
-    this.holds = key;
+    if (!numbers || !news(this.element, [numbers, [...best], short])) return;
     const shown = Object.entries(numbers.rows).filter(([name]) => about.metrics[name]);
-    const rows = shown.map(([name, row]) => this.row(name, row, about.metrics[name], { best, short, full: numbers.full }));
     const [top, body] = ["thead", "tbody"].map((tag) => make(null, tag));
     const head = make(top, "tr");
     make(head, "th", { textContent: `${numbers.count.toLocaleString("en")} samples` });
     make(head, "th", { textContent: short ? "" : "here" }, { scope: "col" });
     if (!short) make(head, "th", { textContent: "exact" }, { scope: "col" });
-    body.append(...rows);
+    body.append(...shown.map(([name, row]) => this.row(name, row, about.metrics[name], { best, short, full: numbers.full })));
     this.element.replaceChildren(this.caption, top, body);
     const said = ([name, { value }]) => `${about.metrics[name].short.split(" ").at(-1)} ${inWords(value, about.metrics[name].share, value < 0.1 ? 1 : 0)}`;
     this.brief.textContent = shown.slice(0, 2).map(said).join(", ");
@@ -42,9 +39,8 @@ export class NumberTable {
   row(name, { value, exact, error, old }, { title, short: brief, share }, { best, short, full }) {
     const row = make(null, "tr", { className: old ? "toydiff-stale" : "" }, { title });
     make(row, "th", { textContent: brief }, { scope: "row" });
-    const cell = make(row, "td", { className: best.has(name) ? "toydiff-best" : "" });
-    cell.append(inWords(value, share));
-    const sure = full && error !== null && error !== undefined;
+    const cell = make(row, "td", { className: best.has(name) ? "toydiff-best" : "", textContent: inWords(value, share) });
+    const sure = full && error != null;
     make(cell, "span", { name: "error", textContent: ` ± ${sure ? inWords(error, share) : "…"}` });
     if (!short) make(row, "td", { name: "exact", textContent: inWords(exact, share) });
     return row;

@@ -1,6 +1,6 @@
 // A picture with its header above it and, in a comparison, its numbers below.
 import { Painting } from "./canvas.js";
-import { button, make } from "./dom.js";
+import { button, make, putIn } from "./dom.js";
 import { Guidance } from "./guidance.js";
 import { Lens } from "./lens.js";
 import { NumberTable, sentence } from "./numbers.js";
@@ -43,14 +43,6 @@ export class Panel {
     return new Lens(view, Math.max(1, pixels), grown);
   }
 
-  scrolls() {
-    return this.store.ui.narrow;
-  }
-
-  clicked() {
-    if (this.store.scene.panels.length > 2) this.store.emit("enlarge", this.number);
-  }
-
   remove() {
     const { scene } = this.store;
     const panels = scene.panels.filter((_, i) => i !== this.number);
@@ -60,18 +52,16 @@ export class Panel {
   }
 
   // In a comparison the method and the weight stand above the picture, alone beside it.
-  place(single, left) {
+  update(single, left) {
     const { guidance, head, close } = this;
     const home = single ? left : head;
-    if (guidance.main.parentNode !== home) home.prepend(guidance.main);
+    putIn(guidance.main, home, home.firstChild);
     if (single) close.remove();
-    else head.append(guidance.said, this.numbers.brief, close);
-  }
-
-  update(single) {
-    this.guidance.update();
+    else head.append(this.numbers.brief, close);
+    if (!single && guidance.more.parentNode === guidance.main) guidance.more.remove();
+    guidance.update();
     this.element.classList.toggle("toydiff-active", !single && this.number === this.store.scene.active);
-    this.element.setAttribute("aria-label", `Picture ${this.number + 1}: ${this.guidance.words()}`);
+    this.element.setAttribute("aria-label", `Picture ${this.number + 1}: ${guidance.words()}`);
   }
 
   draw(now) {

@@ -1,9 +1,9 @@
 // What a hand does on a picture: mouse, touch and pen, wheel and keys. View, ring and probe move here, at once.
+import { ARROWS, clamp } from "./dom.js";
 import { moved, zoomed } from "./lens.js";
 
 const NEAR = 18; // pixels from the pointer to a sample
 const CLICK = 4; // pixels that a click may move
-const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 // `panel` has canvas, lens() and number; `store` the scene.
 export function listenTo(panel, store) {
@@ -13,11 +13,11 @@ export function listenTo(panel, store) {
 
   const place = (event, box = canvas.getBoundingClientRect()) => {
     const scale = panel.lens().side / box.width;
-    const inside = (value, size) => Math.max(0, Math.min(size, value));
-    return [inside(event.clientX - box.left, box.width) * scale, inside(event.clientY - box.top, box.height) * scale];
+    return [clamp(event.clientX - box.left, 0, box.width) * scale, clamp(event.clientY - box.top, 0, box.height) * scale];
   };
-  const view = () => store.state.view;
-  const zoom = (factor, px, py) => store.setLocally({ view: zoomed(view(), factor, ...panel.lens().at(px, py)) });
+  const show = (view) => store.setLocally({ view });
+  const showAll = () => show(store.menus[store.scene.active].whole);
+  const zoom = (factor, px, py) => show(zoomed(store.state.view, factor, ...panel.lens().at(px, py)));
   const probing = () => Boolean(store.state.probe);
 
   function drag(event) {
@@ -27,7 +27,7 @@ export function listenTo(panel, store) {
     if (held.size === 2) return pinch();
     if (probing()) return store.set({ probe: panel.lens().at(...now) });
     const { zoom: scale } = panel.lens();
-    store.setLocally({ view: moved(view(), (before[0] - now[0]) / scale, (now[1] - before[1]) / scale) });
+    show(moved(store.state.view, (before[0] - now[0]) / scale, (now[1] - before[1]) / scale));
   }
 
   function pinch() {
@@ -66,27 +66,28 @@ export function listenTo(panel, store) {
   for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => {
     if (!held.delete(event.pointerId)) return;
     gap = 0;
-    if (event.type === "pointerup" && far < CLICK && !held.size && !probing()) panel.clicked();
+    const clicked = event.type === "pointerup" && far < CLICK && !held.size && !probing();
+    if (clicked && store.scene.panels.length > 2) store.emit("enlarge", panel.number);
     if (event.pointerType !== "mouse") hover(event); // a finger leaves its ring until the next touch
   });
   canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && store.emit("ring", null));
   canvas.addEventListener("wheel", (event) => {
-    if (panel.scrolls() && !event.ctrlKey) return; // the page's own wheel
+    if (store.ui.narrow && !event.ctrlKey) return; // the page's own wheel
     event.preventDefault();
-    zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY / (event.ctrlKey ? 100 : 400)))), ...place(event));
+    zoom(Math.exp(clamp(event.deltaY / (event.ctrlKey ? 100 : 400), -1, 1)), ...place(event));
   }, { passive: false });
-  canvas.addEventListener("dblclick", () => store.setLocally({ view: store.menus[store.scene.active].whole }));
+  canvas.addEventListener("dblclick", showAll);
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { half_width, x, y } = view();
-    const by = KEYS[event.key];
+    const { view } = store.state;
+    const by = ARROWS[event.key];
+    const factor = { "+": 0.8, "=": 0.8, "-": 1.25 }[event.key];
     if (by && probing()) {
       const [px, py] = store.state.probe;
-      store.set({ probe: [px + by[0] * half_width * 0.02, py + by[1] * half_width * 0.02] });
-    } else if (by) store.setLocally({ view: moved(view(), by[0] * half_width * 0.1, by[1] * half_width * 0.1) });
-    else if (event.key === "+" || event.key === "=") store.setLocally({ view: zoomed(view(), 0.8, x, y) });
-    else if (event.key === "-") store.setLocally({ view: zoomed(view(), 1.25, x, y) });
-    else if (event.key === "0") store.setLocally({ view: store.menus[store.scene.active].whole });
+      store.set({ probe: [px + by[0] * view.half_width * 0.02, py + by[1] * view.half_width * 0.02] });
+    } else if (by) show(moved(view, by[0] * view.half_width * 0.1, by[1] * view.half_width * 0.1));
+    else if (factor) show(zoomed(view, factor, view.x, view.y));
+    else if (event.key === "0") showAll();
     else return;
     event.preventDefault();
     event.stopPropagation();

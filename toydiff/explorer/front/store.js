@@ -35,8 +35,7 @@ export class Store {
   }
 
   on(topic, handler) {
-    (this.listeners[topic] ??= new Set()).add(handler);
-    return () => this.listeners[topic].delete(handler);
+    (this.listeners[topic] ??= []).push(handler);
   }
 
   emit(topic, ...values) {
@@ -202,25 +201,21 @@ export class Store {
     if (message.menus) Object.assign(this, { menus: message.menus, scenes: message.scenes, named: message.named });
     let scene = message.scene;
     if (this.scene && (heard < this.n || this.waiting?.scene)) scene = this.scene; // the hand leads
-    else {
-      for (const patch of [this.waiting?.set, this.lazy]) {
-        if (patch) scene = patched(scene, patch, scene.active, this.about.linked);
-      }
+    else for (const patch of [this.waiting?.set, this.lazy]) {
+      if (patch) scene = patched(scene, patch, scene.active, this.about.linked);
     }
     this.adopt(scene, message.serial ?? 0);
   }
 
   takeFrame({ frame, serial }, buffers, heard) {
-    const picture = this.pictures[frame.panel];
-    if (!picture || !picture.take(frame, buffers, serial ?? 0.25, heard)) return;
-    this.emit("frame", frame);
+    if (this.pictures[frame.panel]?.take(frame, buffers, serial ?? 0.25, heard)) this.emit("frame");
   }
 
   takeTruth(message, heard) {
     if (heard < this.n) return;
     const parts = message.rest ? ["points", "numbers", "curve"] : message.measured ? ["points", "numbers"] : ["points"];
     for (const picture of this.pictures) picture.confirm(parts, heard, message.serial);
-    this.emit("frame", null);
+    this.emit("frame");
     if (!message.true) return;
     const reached = this.goals.filter(({ goal }) => goal <= heard);
     this.goals = this.goals.filter(({ goal }) => goal > heard);
@@ -233,6 +228,7 @@ export class Store {
 
   close() {
     for (const timer of [this.lazily, this.later, this.silent]) clearTimeout(timer);
+    this.listeners = {};
     this.send({ bye: this.view });
   }
 }

@@ -1,12 +1,11 @@
 // The table of a sweep as a heat map over two of its axes; a cell that is pressed shows its setting.
-import { button, fileButton, make, menu } from "./dom.js";
+import { ARROWS, button, fileButton, make, menu } from "./dom.js";
 import { drawerSection } from "./drawer_parts.js";
 
 const SWEEP_WIDE = 21; // em of the map
 const SWEEP_DIGIT = 0.62; // em, at most
 const SWEEP_ROW = 20; // cells in a row where a single one is broken into several
 const SWEEP_HINT = "Point at a cell, or go to it with the arrow keys; press it for its samples.";
-const SWEEP_KEYS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const longest = (words) => Math.max(0, ...words.map((one) => one.length));
 
 export function sweepSection(store) {
@@ -33,10 +32,9 @@ export function sweepSection(store) {
 
   store.on("sweep", (given) => {
     seen = given;
-    const named = (values) => values.map((value) => [value, value]);
-    metric.fill(named(given.metrics), given.metric);
-    x.fill(named(given.axes), given.x);
-    y.fill([["", "–"], ...named(given.axes)], given.y);
+    metric.fill(given.metrics, given.metric);
+    x.fill(given.axes, given.x);
+    y.fill([["", "–"], ...given.axes], given.y);
     menus.hidden = false;
     title.textContent = given.title;
     note.textContent = given.note;
@@ -82,11 +80,11 @@ export function sweepSection(store) {
     if (target.dataset.at) words.textContent = target.title;
   });
   map.addEventListener("keydown", (event) => {
-    const way = SWEEP_KEYS[event.key];
+    const way = ARROWS[event.key];
     if (!way || !event.target.dataset.at) return;
     event.preventDefault();
     let [row, column] = event.target.dataset.at.split(" ").map(Number);
-    do [row, column] = [row + way[0], column + way[1]];
+    do [row, column] = [row - way[1], column + way[0]];
     while (cells[row]?.[column] === null);
     const next = cells[row]?.[column];
     if (!next) return;

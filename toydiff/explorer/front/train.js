@@ -13,7 +13,7 @@ const TRAIN_HELP = {
   seed: "Of the first parameters and the points",
 };
 
-export function trainSection(store) {
+export function trainSection(store, updates) {
   const section = drawerSection("train", "Train");
   const inputs = Object.entries(TRAIN_HELP).map(([name, help]) => {
     const control = (TRAIN_FIRST[name] ? box : menu)(section, `train-${name}`, name, help, () => {});
@@ -66,21 +66,18 @@ export function trainSection(store) {
     if (!losses.hidden) showLosses(known);
   });
 
-  function update() {
-    const { trainable } = store.menus[store.scene.active];
+  updates.push((state, { trainable }) => {
     const kept = trainable.some(([value]) => value === classes.value) ? classes.value : trainable[0][0];
     classes.fill(trainable, kept);
-    for (const [control, values] of [[loss, store.about.train.losses], [network, store.about.train.networks]]) {
-      control.fill(values.map((value) => [value, value]), control.value || values[0]);
-    }
-    network.closest("label").hidden = store.about.train.networks.length < 2;
     for (const [which, control] of savers) {
-      const { exact, family } = store.state[which];
+      const { exact, family } = state[which];
       explain(control, exact ? "it is exact: no network" : family === "bundled" ? "it comes with toydiff" : "");
     }
-  }
+  });
+  const { losses: kinds, networks } = store.about.train;
+  loss.fill(kinds, kinds[0]);
+  network.fill(networks, networks[0]);
+  network.closest("label").hidden = networks.length < 2;
   stop.hidden = true;
-  store.on("scene", update);
-  if (store.scene) update();
   return section;
 }

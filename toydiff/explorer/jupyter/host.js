@@ -29,8 +29,7 @@ function render({ model, el }) {
   const { store, end } = mount(el, host);
   // Other widgets may be linked to these, in the browser alone.
   const LINKED = ["weight", "sigma"];
-  const tell = () => store.scene && LINKED.forEach((name) => model.set(name, store.state[name]));
-  const off = store.on("scene", tell);
+  store.on("scene", () => LINKED.forEach((name) => model.set(name, store.state[name])));
   const follow = LINKED.map((name) => {
     const changed = () => {
       const value = model.get(name);
@@ -42,7 +41,7 @@ function render({ model, el }) {
   return () => {
     clearTimeout(saved);
     model.off("msg:custom", hear);
-    [off, end, ...follow].forEach((stop) => stop());
+    [end, ...follow].forEach((stop) => stop());
   };
 }
 
