@@ -1,7 +1,7 @@
 // A chart of lines over x, with one or two axes for their values: an SVG at full size, in the page's own font.
 import { briefNumber, numberWords, ticksBetween, valueAxis } from "./axes.js";
-import { clamp } from "./dom.js";
-import { rulerOf, svgPart, svgPut } from "./svg.js";
+import { clamp, news } from "./dom.js";
+import { nowhere, rulerOf, svgLine, svgPart, svgPut } from "./svg.js";
 
 const CHART_SPOKEN = 12; // values of a line: of more only the ends and the extremes are said
 
@@ -30,7 +30,6 @@ export function chart(parent, name) {
   const svg = svgPart(parent, "svg", "chart", { role: "img" });
   svg.classList.add(`toydiff-${name}`);
   let given = null;
-  let shown = ""; // of what all but the mark is drawn
   let pointer, place; // the mark, and where a value of x stands
   let em, wide, start, end, left, right, above, below; // ends of rows, and of the plot, in pixels
   const part = (tag, kind, attributes) => svgPart(svg, tag, `chart-${kind}`, attributes);
@@ -116,18 +115,16 @@ export function chart(parent, name) {
   function drawLine(line, at, { share }) {
     const y = (value) => below - clamp(share(value), 0, 1) * (below - above);
     const points = given.x.map((x, i) => [at(x), y(line.values[i])]);
-    const lost = (point) => !point || Number.isNaN(point[0] + point[1]);
-    const step = (p, i) => (lost(p) ? "" : `${lost(points[i - 1]) ? "M" : "L"}${p[0]} ${p[1]}h0`);
     const bar = (p, i) => {
       const [value, error] = [line.values[i], line.errors?.[i]];
-      if (!(error > 0) || lost(p)) return "";
+      if (!(error > 0) || nowhere(p)) return "";
       const [high, low] = [y(value + error), share(value - error) >= 0 ? y(value - error) : below];
       return `M${p[0]} ${low}V${high}` + [low, high].map((end) => `M${p[0] - 0.25 * em} ${end}h${0.5 * em}`).join("");
     };
     if (!Number.isNaN(share(line.level))) stroke(`M${left} ${y(line.level)}H${right}`, "level", line);
     stroke(points.map(bar).join(""), "error", { colour: line.colour });
-    stroke(points.map(step).join(""), "line", line);
-    dots(points.filter((point) => !lost(point)), line);
+    stroke(svgLine(points), "line", line);
+    dots(points.filter((point) => !nowhere(point)), line);
   }
   // A mark outside of the plot stands at its end and points on.
   function drawMark() {
@@ -143,8 +140,7 @@ export function chart(parent, name) {
 
   function draw() {
     if (!given || !svg.clientWidth) return;
-    em = parseFloat(getComputedStyle(svg).fontSize);
-    wide = rulerOf(svg);
+    [em, wide] = rulerOf(svg);
     [start, end] = [0.3 * em, svg.clientWidth - 0.3 * em];
     svg.replaceChildren();
     const lines = (side) => given.lines.filter((line) => (line.side ?? "left") === side);
@@ -173,10 +169,8 @@ export function chart(parent, name) {
   function show(next) {
     given = next;
     const { mark, ...rest } = next;
-    const wanted = JSON.stringify(rest);
-    if (wanted === shown && pointer) return drawMark();
-    shown = wanted;
-    draw();
+    if (news(svg, rest) || !pointer) draw();
+    else drawMark();
   }
   return { element: svg, show };
 }

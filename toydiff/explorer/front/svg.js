@@ -13,11 +13,19 @@ export function svgPart(parent, tag, name, attributes = {}) {
   return svgPut(element, { class: `toydiff-${name}`, ...attributes });
 }
 
-// How wide a text is in the font of an element, or a bolder one, in pixels; the font is looked up once.
+// A line through points, with a gap where one is nowhere; where ends are round, `h0` shows a point that is alone.
+export const nowhere = (point) => !point || Number.isNaN(point[0] + point[1]);
+export function svgLine(points) {
+  const step = (point, i) => `${nowhere(points[i - 1]) ? "M" : "L"}${point[0]} ${point[1]}h0`;
+  return points.map((point, i) => (nowhere(point) ? "" : step(point, i))).join("");
+}
+
+// The size of an element's font, and how wide a text is in it, or in a bolder one, in pixels; the font is looked up once.
 export function rulerOf(element) {
   const { fontStyle, fontWeight, fontSize, fontFamily } = getComputedStyle(element);
-  return (text, weight = fontWeight) => {
+  const wide = (text, weight = fontWeight) => {
     ruler.font = `${fontStyle} ${weight} ${fontSize} ${fontFamily}`;
     return ruler.measureText(text).width;
   };
+  return [parseFloat(fontSize), wide];
 }

@@ -1,7 +1,7 @@
 // An editor of the guidance weight over the noise level, which falls from left to right as in sampling. It shows what
 // show() brings; what a person wants is shown at once, told to onWish, and stays until show() says what became of it.
 import { clamp, short } from "./dom.js";
-import { rulerOf, svgPart, svgPut } from "./svg.js";
+import { rulerOf, svgLine, svgPart, svgPut } from "./svg.js";
 
 const CURVE_TICKS = [5, 1, 0.1, 0.01, 0.002];
 const CURVE_TOPS = [8, 16, 32, 64, 100]; // of the axis, which follows the weights in steps
@@ -18,9 +18,8 @@ export function weightCurve(parent, onWish) {
   const edges = [0, 1].map(() => part(svg, "path", "edge"));
   const curve = part(svg, "path", "curve");
   const knots = part(svg, "g", "knots");
-  const title = part(svg, "text", "title", { x: "0.2em", y: "1em" });
+  part(svg, "text", "title", { x: "0.2em", y: "1em" }).textContent = "w(σ)";
   const readout = part(svg, "text", "readout", { y: "1em" });
-  title.textContent = "w(σ)";
   // What draw() has read and measured last: what is on the screen, from which every gesture starts.
   let s, w, lo, hi, low, high, top; // knots, guidance interval, ends of the axes
   let em, wide, left, right, above, below; // of the plot, in pixels
@@ -46,8 +45,7 @@ export function weightCurve(parent, onWish) {
     [lo, hi] = [number(get("interval")?.[0], 0), number(get("interval")?.[1], high)];
     const highest = Math.max(0, ...w.filter(Number.isFinite));
     top = drag?.top ?? CURVE_TOPS.find((end) => end >= highest) ?? 100; // no axis moves under a dragging hand
-    em = parseFloat(getComputedStyle(svg).fontSize);
-    wide = rulerOf(svg);
+    [em, wide] = rulerOf(svg);
     left = Math.max(2.8 * em, wide(short(top)) + 1.3 * em);
     [right, above, below] = [svg.clientWidth - 1.5 * em, 2.1 * em, svg.clientHeight - 2.9 * em];
     if (!(right > left && high > low)) return; // hidden, or without an axis
@@ -82,18 +80,14 @@ export function weightCurve(parent, onWish) {
     const at = x(number(given.now));
     part(axes, "path", "now", { d: Number.isNaN(at) ? "" : `M${at} ${above}V${below}` });
   }
-  // Where a knot is no number, the lines to it are missing too.
-  function path(points) {
-    const lost = (point) => !point || Number.isNaN(point[0] + point[1]);
-    return points.map((p, i) => (lost(p) ? "" : `${lost(points[i - 1]) ? "M" : "L"}${x(p[0])} ${y(p[1])}`)).join("");
-  }
   function drawCurve() {
     const [first, last] = [Math.min(hi, high), Math.max(lo, low)];
     const inside = s.map((sigma, i) => [sigma, w[i]]).reverse().filter(([at]) => !(at >= first || at <= last));
     const bent = [[first, weightOf(first)], ...inside, [last, weightOf(last)]];
     if (hi < high) bent.unshift([high, 1], [first, 1]);
     if (lo >= low) bent.push([last, 1], [low, 1]);
-    svgPut(curve, { d: path(first > last ? bent : [[high, 1], [low, 1]]) });
+    const points = first > last ? bent : [[high, 1], [low, 1]]; // where a knot is no number, the lines to it are missing too
+    svgPut(curve, { d: svgLine(points.map(([sigma, weight]) => [x(sigma), y(weight)])) });
     const shade = (from, to) => `M${from} ${above}H${to}V${below}H${from}z`;
     svgPut(outside, { d: shade(left, x(first)) + shade(x(last), right) });
   }
