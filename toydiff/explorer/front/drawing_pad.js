@@ -1,9 +1,8 @@
 // A pad to draw on, by mouse, finger, pen or keyboard: shows strokes and adds what a person draws, each stroke when it
 // is finished. A stroke is { class, thickness, points: [[x, y], ...] }, from -1 to 1 with y upwards.
-import { clamp, make } from "./dom.js";
+import { ARROWS, clamp, make } from "./dom.js";
 
 const PAD_NEAREST = 0.004; // nearer points are left out, so that a long stroke remains small
-const PAD_KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const PAD_HELP = "Drawing pad: drag for a stroke, click for a dot, Ctrl+Z takes the last one back. "
   + "By keyboard: arrows move the pen, with Shift less, Space puts it down and lifts it";
 
@@ -15,17 +14,21 @@ export function pad(parent, { colours, change }) {
   canvas.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes Ctrl+Z for itself
   const hint = make(element, "div", { name: "pad-hint", textContent: "draw here" });
   const context = canvas.getContext("2d");
-  let strokes = [];
-  let [pen, thickness] = [Object.keys(colours)[0], 0.12]; // of the strokes to come
+  // `pen` and `thickness` are of the strokes to come.
+  const board = { element, strokes: [], pen: Object.keys(colours)[0], thickness: 0.1, put };
   let stroke = null; // the one that is being drawn
   let pointer = null; // its pointer, or "keys"
   let hover = null; // where the pen is above the pad, to show how thick it is
   const inside = (value) => clamp(Number(value.toFixed(4)), -1, 1);
 
-  function set(value) {
-    strokes = value;
+  function set(strokes) {
+    board.strokes = strokes;
     draw();
     change(strokes);
+  }
+  function put(strokes) {
+    board.strokes = [...strokes];
+    soon();
   }
 
   // Outside the pad positions stay on its border.
@@ -35,7 +38,7 @@ export function pad(parent, { colours, change }) {
     return [inside(2 * across - 1), inside(1 - 2 * down)];
   }
   function begin(by, point) {
-    [pointer, stroke] = [by, { class: pen, thickness, points: [point] }];
+    [pointer, stroke] = [by, { class: board.pen, thickness: board.thickness, points: [point] }];
     soon();
   }
   function add(point, nearest = PAD_NEAREST) {
@@ -45,7 +48,7 @@ export function pad(parent, { colours, change }) {
   function finish() {
     const done = stroke;
     stroke = null;
-    set([...strokes, done]);
+    set([...board.strokes, done]);
   }
 
   canvas.addEventListener("pointerdown", (event) => {
@@ -79,12 +82,12 @@ export function pad(parent, { colours, change }) {
   });
   canvas.addEventListener("keydown", (event) => {
     const undo = event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
-    const way = PAD_KEYS[event.key];
+    const way = ARROWS[event.key];
     const busy = event.altKey || (!undo && (event.ctrlKey || event.metaKey)) || (stroke && pointer !== "keys");
     if (busy || !(undo || way || event.key === " ")) return;
     event.preventDefault();
     event.stopPropagation();
-    if (undo && !stroke && strokes.length) set(strokes.slice(0, -1));
+    if (undo && !stroke && board.strokes.length) set(board.strokes.slice(0, -1));
     if (undo) return;
     hover ??= [0, 0];
     const step = event.shiftKey ? 0.01 : 0.05;
@@ -104,11 +107,10 @@ export function pad(parent, { colours, change }) {
     frame = null;
     const size = Math.round(canvas.clientWidth * devicePixelRatio); // which another screen changes, also in mid-stroke
     if (canvas.width !== size || canvas.height !== size) canvas.width = canvas.height = size;
-    element.dataset.pen = pen;
     context.clearRect(0, 0, size, size);
     context.globalAlpha = 1;
     drawGrid(size);
-    const all = stroke ? [...strokes, stroke] : strokes;
+    const all = stroke ? [...board.strokes, stroke] : board.strokes;
     hint.hidden = all.length > 0;
     context.globalAlpha = 0.7; // overlaps show
     for (const one of all) drawStroke(one, size / 2);
@@ -129,7 +131,7 @@ export function pad(parent, { colours, change }) {
   function drawStroke({ class: name, thickness: wide, points }, half) {
     const path = (points ?? []).map(([x, y]) => [half * (1 + x), half * (1 - y)]);
     if (!path.length) return;
-    context.fillStyle = context.strokeStyle = colours[name] || "#777";
+    context.fillStyle = context.strokeStyle = colours[name] ?? "#777";
     context.lineWidth = wide * half;
     context.lineCap = context.lineJoin = "round";
     context.beginPath();
@@ -144,8 +146,8 @@ export function pad(parent, { colours, change }) {
   function drawPen(half) {
     context.globalAlpha = 1;
     context.beginPath();
-    context.arc(half * (1 + hover[0]), half * (1 - hover[1]), (thickness * half) / 2, 0, 2 * Math.PI);
-    for (const [colour, wide] of [["#fff", 4], [colours[pen] || "#777", 2]]) { // seen on any stroke
+    context.arc(half * (1 + hover[0]), half * (1 - hover[1]), (board.thickness * half) / 2, 0, 2 * Math.PI);
+    for (const [colour, wide] of [["#fff", 4], [colours[board.pen], 2]]) { // seen on any stroke
       context.strokeStyle = colour;
       context.lineWidth = wide * devicePixelRatio;
       context.stroke();
@@ -155,13 +157,5 @@ export function pad(parent, { colours, change }) {
   // The device's pixels, where a browser can watch those: they change with the screen though the pad's size does not.
   const box = "devicePixelContentBoxSize" in ResizeObserverEntry.prototype ? "device-pixel-content-box" : "content-box";
   new ResizeObserver(draw).observe(canvas, { box });
-  return {
-    element,
-    get strokes() { return strokes; },
-    get pen() { return pen; },
-    set pen(name) { pen = name; soon(); },
-    get thickness() { return thickness; },
-    set thickness(wide) { thickness = wide; soon(); },
-    put(value) { strokes = [...value]; soon(); },
-  };
+  return board;
 }
