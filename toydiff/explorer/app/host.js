@@ -5,9 +5,7 @@ import { mount } from "./explorer.js";
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 10_000;
 
-function padded(size) {
-    return Math.ceil(size / 8) * 8;
-}
+const padded = (size) => Math.ceil(size / 8) * 8;
 
 function pack(message, buffers) {
     if (!buffers.length) return JSON.stringify(message);
@@ -62,9 +60,7 @@ function connect() {
         send(message, buffers = []) {
             if (socket.readyState === WebSocket.OPEN) socket.send(pack(message, buffers));
         },
-        on(act) {
-            handler = act;
-        },
+        on: (act) => { handler = act; },
     };
 }
 

@@ -1,11 +1,10 @@
 // What stands on the screen, as messages that were kept: shown before a kernel answers, and where there is none.
 const PARTS = ["about", "scene", "frame"];
 
+export const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+
 // Messages from the text that `opening.py` or a Record made.
-export function kept(text) {
-  const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  return JSON.parse(text).map(([message, buffers]) => [message, buffers.map(bytes)]);
-}
+export const kept = (text) => JSON.parse(text).map(([message, buffers]) => [message, buffers.map(bytesOf)]);
 
 export class Record {
   constructor() {
@@ -29,11 +28,8 @@ export class Record {
   // As text, with the scene as it stands: the kernel does not send what the only view has set.
   text(scene) {
     const base64 = ({ buffer, byteOffset, byteLength }) => {
-      let text = "";
-      for (let at = 0; at < byteLength; at += 8192) {
-        text += String.fromCharCode(...new Uint8Array(buffer, byteOffset + at, Math.min(8192, byteLength - at)));
-      }
-      return btoa(text);
+      const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+      return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
     };
     const all = [...this.last.values()].map(([message, buffers]) => [message.scene ? { ...message, scene } : message, buffers]);
     const ordered = PARTS.flatMap((part) => all.filter(([message]) => part in message));

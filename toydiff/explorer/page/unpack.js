@@ -3,8 +3,7 @@ const ESCAPE = 255;
 const textOf = (id) => document.getElementById(id).textContent;
 
 async function inflated(id) {
-  const bytes = Uint8Array.from(atob(textOf(id)), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([bytesOf(textOf(id))]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
