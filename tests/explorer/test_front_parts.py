@@ -284,7 +284,7 @@ def test_a_double_click_asks_for_a_level_and_a_click_for_nothing(bent):
     curve.page.wait_for_timeout(600)  # or it would be a part of the double click
     curve.page.mouse.dblclick(x + 7, y)
     curve.rest()
-    assert curve.get("heard") == [{"straight": pytest.approx(5, abs=0.1)}]
+    assert curve.get("heard") == [{"weights": pytest.approx([5] * 13, abs=0.1)}]
     assert on_curve(curve, 9) == pytest.approx(on_curve(curve, 9, 5), abs=1.5)  # at once
 
 
@@ -329,7 +329,7 @@ def test_a_finger_drags_a_knot_and_taps_twice_for_a_level(bent):
         curve.touch("Start", (x + 7, y))
         curve.touch("End")
     curve.rest()
-    assert last(curve, "straight") == pytest.approx(2, abs=0.2)
+    assert last(curve, "weights") == pytest.approx([2] * 13, abs=0.2)
 
 
 def test_disabled_it_wants_nothing_not_even_what_a_hand_holds(bent):

@@ -74,9 +74,8 @@ export class Guidance {
     this.store.set({ guide: { ...this.state.guide, width, steps } }, this.number, false);
   }
 
-  bend({ straight, interval, weights }) {
+  bend({ interval, weights }) {
     const { knots, largest_sigma } = this.store.about;
-    if (straight !== undefined) return this.weigh(straight);
     if (interval) {
       const [low, high] = interval;
       return this.store.set({ interval: [low, high >= knots.at(-1) ? largest_sigma : high] }, this.number);

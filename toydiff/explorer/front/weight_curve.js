@@ -24,7 +24,7 @@ export function weightCurve(parent, onWish) {
   let s, w, lo, hi, low, high, top; // knots, guidance interval, ends of the axes
   let em, wide, left, right, above, below; // of the plot, in pixels
   let given = {}; // by show()
-  let wish = {}; // what a person wants stands in for it
+  const wish = {}; // what a person wants stands in for it
   let drag = null;
   const get = (name) => wish[name] ?? given[name];
   const x = (sigma) => left + ((right - left) * Math.log(high / clamp(sigma, low, high))) / Math.log(high / low);
@@ -216,11 +216,7 @@ export function weightCurve(parent, onWish) {
   svg.addEventListener("dblclick", () => {
     const [px, py] = pressed; // a browser moves what a finger taps to the nearest knot
     if (given.disabled || !(high > low) || py < above || py > below || px < left - em || px > right + em) return;
-    untold.clear();
-    wish = { weights: s.map(() => rounded(weightAt(py))) };
-    wait();
-    draw();
-    onWish({ straight: wish.weights[0] });
+    wantWeights(s.map((_, i) => [i, weightAt(py)]));
   });
   svg.addEventListener("keydown", (event) => {
     if (given.disabled || drag || event.ctrlKey || event.metaKey || event.altKey) return;
