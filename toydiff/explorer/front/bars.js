@@ -32,7 +32,6 @@ export class TopBar {
   update(words) {
     const { store } = this;
     const menus = store.menus[store.scene.active];
-    if (!menus) return;
     this.scene.fill([["", "scene …"], ...store.scenes], store.named);
     this.data.fill(menus.distribution, menus.data);
     this.classes.fill(menus.classes, store.state.classes);
@@ -120,7 +119,7 @@ export class NoiseStrip {
     if (Math.abs(Number(this.slider.value) - at) > 0.5) this.slider.value = at;
     this.slider.setAttribute("aria-valuetext", said);
     this.probe.setAttribute("aria-pressed", String(Boolean(state.probe)));
-    explain(this.probe, this.store.menus[this.store.scene.active]?.reasons.probing);
+    explain(this.probe, this.store.menus[this.store.scene.active].reasons.probing);
     const [sign, says] = this.playing ? ["❚❚", "Pause"] : ["▶", "Play from noise to data"];
     put(this.play, { textContent: sign, ariaLabel: says });
   }

@@ -109,8 +109,8 @@ export class Drawer {
     const { store } = this;
     this.guidance.hidden = single;
     putIn(panel.guidance.more, single ? panel.guidance.main : this.guidance.lastChild);
-    const menus = store.menus[store.scene.active];
-    if (menus && !this.element.hidden) for (const update of this.updates) update(store.state, menus);
+    if (this.element.hidden) return;
+    for (const update of this.updates) update(store.state, store.menus[store.scene.active]);
   }
 }
 

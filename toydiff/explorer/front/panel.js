@@ -71,7 +71,7 @@ export class Panel {
     const moved = data.step(now);
     const lens = this.lens();
     data.pixel = 1 / lens.zoom;
-    const { has_guide } = store.menus[this.number] ?? {};
+    const { has_guide } = store.menus[this.number];
     const layers = state.layers.filter((name) => has_guide || !store.about.layers[name].of_guide);
     const { side, zoom, left, top } = lens;
     const wanted = [data.version, layers, state.sigma, state.probe, side, zoom, left, top, this.ring].join();

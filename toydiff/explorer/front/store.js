@@ -141,7 +141,9 @@ export class Store {
     this.scene = scene;
     while (this.pictures.length < scene.panels.length) this.pictures.push(new PictureData());
     this.pictures.length = scene.panels.length;
-    while (this.menus.length && this.menus.length < scene.panels.length) this.menus.push(this.menus[before.active]); // for now
+    while (this.menus.length && this.menus.length < scene.panels.length) {
+      this.menus.push(this.menus[before.active] ?? this.menus[0]); // for now
+    }
     scene.panels.forEach((panel, i) => {
       const old = before?.panels[i] ?? before?.panels[before.active]; // a new one begins as a copy
       const changed = Object.keys(panel).filter((name) => !DRAWN.includes(name) && !same(panel[name], old?.[name]));
