@@ -58,7 +58,7 @@ export class Panel {
     putIn(guidance.main, home, home.firstChild);
     if (single) close.remove();
     else head.append(this.numbers.brief, close);
-    if (!single && guidance.more.parentNode === guidance.main) guidance.more.remove();
+    if (!single && this.number !== this.store.scene.active) guidance.more.remove();
     guidance.update();
     this.element.classList.toggle("toydiff-active", !single && this.number === this.store.scene.active);
     this.element.setAttribute("aria-label", `Picture ${this.number + 1}: ${guidance.words()}`);
