@@ -52,6 +52,14 @@ export function check(parent, name, label, help, act) {
   return input;
 }
 
+// Controls side by side, and under a title.
+export const drawerRow = (parent, attrs) => make(parent, "div", { name: "drawer-row" }, attrs);
+export function drawerGroup(parent, title) {
+  const group = make(parent, "fieldset", { name: "drawer-group" });
+  make(group, "legend", { textContent: title });
+  return group;
+}
+
 // `fill` sets what there is to choose, as [value, label] or as a value alone, and what is chosen; untouched where it is
 // the same.
 export function menu(parent, name, label, help, act) {

@@ -1,10 +1,8 @@
 // Drawing a distribution: strokes of two classes on a pad, of which the kernel makes an exact mixture.
-import { button, explain, fileButton, make, menu, slider } from "./dom.js";
-import { drawerRow, drawerSection } from "./drawer_parts.js";
+import { button, drawerRow, explain, fileButton, make, menu, slider } from "./dom.js";
 import { pad } from "./drawing_pad.js";
 
-export function drawSection(store) {
-  const section = drawerSection("draw", "Draw");
+export function drawSection(store, section) {
   const { A, B } = store.about.pens;
   const pens = drawerRow(section, { role: "group", "aria-label": "Pen" });
   const keys = Object.entries({ A, B }).map(([name, colour]) => {
@@ -59,5 +57,4 @@ export function drawSection(store) {
   store.on("strokes", put);
   take("A");
   changed();
-  return section;
 }

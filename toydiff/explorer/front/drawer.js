@@ -1,5 +1,5 @@
 // The drawer "More": layers, networks, the run, and what is made here; one wish, one place.
-import { box, button, check, explain, make, menu, putIn, swatch } from "./dom.js";
+import { box, button, check, drawerRow, explain, make, menu, putIn, swatch } from "./dom.js";
 import { drawSection } from "./draw.js";
 import { keepSection } from "./keep.js";
 import { sweepSection } from "./sweep.js";
@@ -14,25 +14,29 @@ export class Drawer {
     this.store = store;
     this.updates = [];
     this.element = make(null, "aside", { name: "drawer", hidden: true }, { "aria-label": "More" });
-    this.guidance = this.section("guidance", "Guidance", make(null, "div"), true);
-    this.section("layers", "Layers", this.layers(), true);
-    this.section("networks", "Networks", this.networks());
-    this.section("run", "Samples", this.run());
-    if (store.about.made) this.section("about", "About", paragraphs(store.about.made), true);
+    this.guidance = this.section("guidance", "Guidance", true);
+    this.layers(this.section("layers", "Layers", true));
+    this.networks(this.section("networks", "Networks"));
+    this.run(this.section("run", "Samples"));
+    const about = store.about.made && this.section("about", "About", true);
+    for (const textContent of store.about.made ?? []) make(about, "p", { textContent });
     if (!store.about.train) return; // without Python nothing is made
-    for (const [name, title, part] of SECTIONS) this.section(name, title, part(store, this.updates));
+    for (const [name, title, fill] of SECTIONS) {
+      const section = make(null, "section", { name: title.toLowerCase() }, { "aria-label": title });
+      fill(store, this.section(name, title, false, section), this.updates);
+    }
   }
 
-  section(name, title, content, open = false) {
+  // What its content goes into.
+  section(name, title, open = false, content = make(null, "div")) {
     const details = make(this.element, "details", { name, open });
     make(details, "summary", { textContent: title });
     details.append(content);
-    return details;
+    return content;
   }
 
-  layers() {
+  layers(part) {
     const { store } = this;
-    const part = make(null, "div");
     for (const [name, { label, kind, colour, of_guide }] of Object.entries(store.about.layers)) {
       const input = check(part, `layer-${name}`, label, store.about.help[`layer-${name}`], (on) => this.turn(name, kind, on));
       input.parentNode.append(swatch(colour));
@@ -48,7 +52,6 @@ export class Drawer {
       store.emit("scene");
     });
     grow.checked = Boolean(store.ui.grow);
-    return part;
   }
 
   // Arrows show nothing at the data: with the first of them the noise comes.
@@ -59,10 +62,9 @@ export class Drawer {
     this.store.set({ layers: order, ...(on && kind === "arrows" && sigma < FEWEST ? { sigma: NOISE } : {}) });
   }
 
-  networks() {
+  networks(part) {
     const { store } = this;
     const { help } = store.about;
-    const part = make(null, "div");
     for (const [which, title] of [["main", "Main model"], ["guide", "Guide"]]) {
       make(part, "h3", { textContent: title });
       const size = (what) => (value) => store.set({ [which]: { ...store.state[which], [what]: Number(value) } });
@@ -80,19 +82,17 @@ export class Drawer {
         explain(exact, menus.reasons[`${which}-exact`]);
       });
     }
-    return part;
   }
 
-  run() {
+  run(part) {
     const { store } = this;
     const { help, solvers, starts } = store.about;
-    const part = make(null, "div");
     const whole = (name) => (text) => store.set({ [name]: text.trim() === "" ? text : Number(text) });
     const names = ["seed", "points", "steps"];
     const boxes = names.map((name) => box(part, `${name}-box`, name, help[`${name}-box`], whole(name)));
     const solver = menu(part, "solver", "solver", help.solver, (name) => store.set({ solver: name }));
     const start = menu(part, "start", "start", help.start, (name) => store.set({ start: name }));
-    const undo = make(part, "div", { name: "buttons" });
+    const undo = drawerRow(part);
     button(undo, "undo", "Undo", "Take the last change back (Ctrl+Z)", () => store.undo());
     button(undo, "redo", "Redo", "Bring it again (Ctrl+Shift+Z)", () => store.redo());
     this.updates.push((state, menus) => {
@@ -101,23 +101,16 @@ export class Drawer {
       solver.fill(solvers, state.solver);
       start.fill(starts, state.start);
     });
-    return part;
   }
 
   // In a comparison the rest of the active panel's guidance is here.
   update(panel, single) {
     const { store } = this;
-    this.guidance.hidden = single;
-    putIn(panel.guidance.more, single ? panel.guidance.main : this.guidance.lastChild);
+    this.guidance.parentNode.hidden = single;
+    putIn(panel.guidance.more, single ? panel.guidance.main : this.guidance);
     if (this.element.hidden) return;
     for (const update of this.updates) update(store.state, store.menus[store.scene.active]);
   }
-}
-
-function paragraphs(lines) {
-  const part = make(null, "div");
-  for (const textContent of lines) make(part, "p", { textContent });
-  return part;
 }
 
 // A remark beside a control that works, but shows nothing now.

@@ -1,13 +1,10 @@
 // What is taken along: the scene as text and file, pictures, films, Python; and the views of a lecture.
-import { box, button, check, explain, fileButton, labelled, make, menu, news } from "./dom.js";
-import { drawerGroup, drawerRow, drawerSection } from "./drawer_parts.js";
+import { box, button, check, drawerGroup, drawerRow, explain, fileButton, labelled, make, menu, news } from "./dom.js";
 
-export function keepSection(store, updates) {
-  const section = drawerSection("keep", "Keep");
+export function keepSection(store, section, updates) {
   keepScene(store, section);
   keepPictures(store, section);
   keepLecture(store, section, updates);
-  return section;
 }
 
 function keepArea(parent, name, label, rows, help) {

@@ -1,6 +1,5 @@
 // The table of a sweep as a heat map over two of its axes; a cell that is pressed shows its setting.
 import { ARROWS, button, fileButton, make, menu } from "./dom.js";
-import { drawerSection } from "./drawer_parts.js";
 
 const SWEEP_WIDE = 21; // em of the map
 const SWEEP_DIGIT = 0.62; // em, at most
@@ -8,8 +7,7 @@ const SWEEP_ROW = 20; // cells in a row where a single one is broken into severa
 const SWEEP_HINT = "Point at a cell, or go to it with the arrow keys; press it for its samples.";
 const longest = (words) => Math.max(0, ...words.map((one) => one.length));
 
-export function sweepSection(store) {
-  const section = drawerSection("sweep", "Sweep");
+export function sweepSection(store, section) {
   const help = "The table that toydiff sweep wrote";
   fileButton(section, "sweep-open", "Open sweep", help, ".csv", ([file]) => store.act("open-sweep", {}, [file.bytes]));
   const title = make(section, "p", { name: "sweep-title", textContent: `${help}: press a cell to see its samples.` });
@@ -91,5 +89,4 @@ export function sweepSection(store) {
     [event.target.tabIndex, next.tabIndex] = [-1, 0];
     next.focus();
   });
-  return section;
 }

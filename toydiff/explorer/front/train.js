@@ -1,7 +1,6 @@
 // Training networks on the distribution in view: what to train, how far it is, and the networks as files.
 import { chart } from "./chart.js";
-import { box, button, explain, fileButton, make, menu } from "./dom.js";
-import { drawerGroup, drawerRow, drawerSection } from "./drawer_parts.js";
+import { box, button, drawerGroup, drawerRow, explain, fileButton, make, menu } from "./dom.js";
 
 const TRAIN_FIRST = { widths: "16, 64", steps: "1024", seed: "0" };
 const TRAIN_HELP = {
@@ -13,8 +12,7 @@ const TRAIN_HELP = {
   seed: "Of the first parameters and the points",
 };
 
-export function trainSection(store, updates) {
-  const section = drawerSection("train", "Train");
+export function trainSection(store, section, updates) {
   const inputs = Object.entries(TRAIN_HELP).map(([name, help]) => {
     const control = (TRAIN_FIRST[name] ? box : menu)(section, `train-${name}`, name, help, () => {});
     control.show?.(TRAIN_FIRST[name]);
@@ -79,5 +77,4 @@ export function trainSection(store, updates) {
   network.fill(networks, networks[0]);
   network.closest("label").hidden = networks.length < 2;
   stop.hidden = true;
-  return section;
 }
