@@ -143,9 +143,8 @@ export function chart(parent, name) {
     [em, wide] = rulerOf(svg);
     [start, end] = [0.3 * em, svg.clientWidth - 0.3 * em];
     svg.replaceChildren();
-    const lines = (side) => given.lines.filter((line) => (line.side ?? "left") === side);
-    const plain = ["left", "right"].filter((side) => given[side])
-      .map((side) => ({ ...given[side], side, lines: lines(side) }));
+    const plain = ["left", "right"].filter((side) => given[side]).map((side) => (
+      { ...given[side], side, lines: given.lines.filter((line) => (line.side ?? "left") === side) }));
     above = drawHeads(plain);
     below = svg.clientHeight - 3 * em - drawLegend(given.lines, plain);
     const most = Math.max(1, Math.min(8, Math.floor((below - above) / (1.6 * em))));

@@ -129,8 +129,7 @@ export function pad(parent, { colours, change }) {
   }
   // Straight from point to point, as Python reads it; the points lie so close that it looks smooth.
   function drawStroke({ class: name, thickness: wide, points }, half) {
-    const path = (points ?? []).map(([x, y]) => [half * (1 + x), half * (1 - y)]);
-    if (!path.length) return;
+    const path = points.map(([x, y]) => [half * (1 + x), half * (1 - y)]);
     context.fillStyle = context.strokeStyle = colours[name] ?? "#777";
     context.lineWidth = wide * half;
     context.lineCap = context.lineJoin = "round";

@@ -152,9 +152,10 @@ class View {
 
   // The noise level stands below the pictures; in one row with the scene where the window is low, on a phone below the picture.
   settle({ mode, compact }) {
-    const [strip, bar] = [this.strip.element, this.top.element];
-    const [home, before] = mode === "narrow" ? [this.body, this.right] : compact && !this.store.ui.present ? [bar, this.top.compare] : [this.root, this.after];
-    putIn(strip, home, before);
+    const { root, body, right, after, top, strip } = this;
+    if (mode === "narrow") putIn(strip.element, body, right);
+    else if (compact && !this.store.ui.present) putIn(strip.element, top.element, top.compare);
+    else putIn(strip.element, root, after);
   }
 
   // What a scene hides, and in a lecture what its author leaves; it always comes back with Esc.
@@ -228,13 +229,11 @@ class View {
     if (state.layers.includes("rescue")) shown.push([about.colours.rescued, "rescued"], [about.colours.lost, "lost"], [about.colours.kept, "neither"]);
     const meanings = new Map(); // one colour, one entry
     for (const [colour, label] of shown) meanings.set(colour, [...(meanings.get(colour) ?? []), label]);
-    const rows = [...meanings].map(([colour, labels]) => [colour, labels.join(", ")]);
-    if (!news(this.legend, rows)) return;
-    this.legend.replaceChildren(...rows.map(([colour, label]) => {
-      const item = make(null, "span", { name: "legend-item" });
-      item.append(swatch(colour), label);
-      return item;
-    }));
+    if (!news(this.legend, [...meanings])) return;
+    this.legend.replaceChildren();
+    for (const [colour, labels] of meanings) {
+      make(this.legend, "span", { name: "legend-item" }).append(swatch(colour), labels.join(", "));
+    }
   }
 
   showProbe() {
@@ -243,17 +242,18 @@ class View {
     this.probe.hidden = !probe;
     if (!probe) return;
     const row = (cells, tag = "td") => {
-      const line = make(null, "tr");
+      const line = make(this.probe, "tr");
       cells.forEach((cell, i) => make(line, i ? tag : "th", { textContent: cell }));
       return line;
     };
-    const rows = Object.entries(probe.arrows).map(([name, { length, angle }]) => {
+    this.probe.replaceChildren();
+    row(["σ² score here", "length", "to exact"], "th");
+    for (const [name, { length, angle }] of Object.entries(probe.arrows)) {
       const line = row([name, length.toPrecision(3), angle === null ? "–" : `${angle.toFixed(0)}°`]);
       line.firstChild.prepend(swatch(store.about.colours.probe[name]));
-      return line;
-    });
+    }
     const best = this.panels.map(({ data }) => data.probe?.best?.toFixed(2) ?? "–").join(", ");
-    this.probe.replaceChildren(row(["σ² score here", "length", "to exact"], "th"), ...rows, row(["best weight here", best, ""]));
+    row(["best weight here", best, ""]);
   }
 
   ring(i) {
@@ -263,8 +263,7 @@ class View {
 
   enlarge(i) {
     const { ui } = this.store;
-    if (ui.enlarged === undefined) ui.enlarged = i;
-    else delete ui.enlarged;
+    ui.enlarged = ui.enlarged === undefined ? i : undefined;
     this.changed();
   }
 

@@ -107,8 +107,7 @@ export class Store {
   // A promise that resolves when all of a scene is true and stands still.
   showTruly(scene) {
     this.wish({ ...this.scene, ...scene });
-    const goal = this.n;
-    return new Promise((resolve) => this.goals.push({ goal, resolve }));
+    return new Promise((resolve) => this.goals.push(resolve));
   }
 
   queue(change, atOnce = false) {
@@ -219,11 +218,10 @@ export class Store {
     for (const picture of this.pictures) picture.confirm(parts, heard, message.serial);
     this.emit("frame");
     if (!message.true) return;
-    const reached = this.goals.filter(({ goal }) => goal <= heard);
-    this.goals = this.goals.filter(({ goal }) => goal > heard);
+    const reached = this.goals.splice(0);
     const settle = () => {
       if (this.pictures.some((picture) => picture.gliding)) requestAnimationFrame(settle);
-      else reached.forEach(({ resolve }) => resolve(this.scene));
+      else reached.forEach((resolve) => resolve(this.scene));
     };
     if (reached.length) settle();
   }
