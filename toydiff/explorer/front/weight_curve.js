@@ -5,7 +5,6 @@ import { rulerOf, svgLine, svgPart, svgPut } from "./svg.js";
 
 const CURVE_TICKS = [5, 1, 0.1, 0.01, 0.002];
 const CURVE_TOPS = [8, 16, 32, 64, 100]; // of the axis, which follows the weights in steps
-const CURVE_PATIENCE_MS = 1000; // how long a wish is shown that nobody grants
 
 export function weightCurve(parent, onWish) {
   const part = (where, tag, name, attributes) => svgPart(where, tag, `weightcurve-${name}`, attributes);
@@ -23,10 +22,8 @@ export function weightCurve(parent, onWish) {
   // What draw() has read and measured last: what is on the screen, from which every gesture starts.
   let s, w, lo, hi, low, high, top; // knots, guidance interval, ends of the axes
   let em, wide, left, right, above, below; // of the plot, in pixels
-  let given = {}; // by show()
-  const wish = {}; // what a person wants stands in for it
+  const given = {}; // by show(), or wanted by a person
   let drag = null;
-  const get = (name) => wish[name] ?? given[name];
   const x = (sigma) => left + ((right - left) * Math.log(high / clamp(sigma, low, high))) / Math.log(high / low);
   const y = (weight) => below - ((below - above) * clamp(weight, 0, top)) / top;
   const sigmaAt = (px) => high * (low / high) ** ((px - left) / (right - left));
@@ -39,10 +36,10 @@ export function weightCurve(parent, onWish) {
     return share === 1 ? w[i] : w[i - 1] + share * (w[i] - w[i - 1]);
   }
   function draw() {
-    s = (get("sigmas") ?? []).map((sigma) => (sigma > 0 ? number(sigma) : NaN));
-    w = s.map((_, i) => number(get("weights")?.[i]));
+    s = (given.sigmas ?? []).map((sigma) => (sigma > 0 ? number(sigma) : NaN));
+    w = s.map((_, i) => number(given.weights?.[i]));
     [low, high] = [Math.min, Math.max].map((end) => end(...s.filter(Number.isFinite)));
-    [lo, hi] = [number(get("interval")?.[0], 0), number(get("interval")?.[1], high)];
+    [lo, hi] = [number(given.interval?.[0], 0), number(given.interval?.[1], high)];
     const highest = Math.max(0, ...w.filter(Number.isFinite));
     top = drag?.top ?? CURVE_TOPS.find((end) => end >= highest) ?? 100; // no axis moves under a dragging hand
     [em, wide] = rulerOf(svg);
@@ -122,13 +119,12 @@ export function weightCurve(parent, onWish) {
   }
 
   // A wish is shown at once, and told once per frame.
-  let [frame, patience] = [null, null];
+  let frame = null;
   const untold = new Set();
   function want(change) {
-    Object.assign(wish, change);
+    Object.assign(given, change);
     for (const name of Object.keys(change)) untold.add(name);
     frame ??= requestAnimationFrame(tell);
-    wait();
     draw();
   }
   function tell() {
@@ -136,19 +132,11 @@ export function weightCurve(parent, onWish) {
     frame = null;
     const names = [...untold];
     untold.clear(); // before anyone answers by show()
-    for (const name of names) onWish({ [name]: wish[name] });
-  }
-  function forget() {
-    for (const name of Object.keys(wish)) if (!untold.has(name)) delete wish[name];
-    draw();
-  }
-  function wait() {
-    clearTimeout(patience);
-    patience = setTimeout(() => { if (!drag) forget(); }, CURVE_PATIENCE_MS);
+    for (const name of names) onWish({ [name]: given[name] });
   }
   const rounded = (weight) => Math.round(20 * clamp(weight, 0, 100)) / 20;
   function wantWeights(changes) {
-    const weights = [...get("weights")]; // what is no number goes back as it came
+    const weights = [...given.weights]; // what is no number goes back as it came
     for (const [i, to] of changes) if (!Number.isNaN(to)) weights[i] = rounded(to);
     want({ weights });
   }
@@ -210,7 +198,6 @@ export function weightCurve(parent, onWish) {
     if (event.pointerId !== drag?.pointer) return;
     drag = null;
     tell(); // so that what is shown next knows all of it
-    wait();
     draw();
   });
   svg.addEventListener("dblclick", () => {
@@ -233,13 +220,15 @@ export function weightCurve(parent, onWish) {
   for (const turn of ["focusin", "focusout"]) svg.addEventListener(turn, () => requestAnimationFrame(drawWords));
   new ResizeObserver(draw).observe(svg);
   function show(next) {
-    given = { ...given, ...next };
-    if (given.disabled) {
+    if (next.disabled ?? given.disabled) {
       drag = null;
       untold.clear();
     }
-    if (drag) draw(); // what the hand wants stands; the rest follows
-    else forget();
+    for (const [name, value] of Object.entries(next)) {
+      const held = untold.has(name) || (drag && ["weights", "interval"].includes(name));
+      if (!held) given[name] = value; // what the hand wants stands; the rest follows
+    }
+    draw();
   }
   return { element: svg, show };
 }
