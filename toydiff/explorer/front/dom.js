@@ -32,7 +32,7 @@ export function putIn(element, parent, before = null) {
 
 export function button(parent, name, label, help, act) {
   const element = make(parent, "button", { name, type: "button", textContent: label, title: help });
-  element.addEventListener("click", () => act(element));
+  element.addEventListener("click", () => act());
   return element;
 }
 
@@ -74,12 +74,10 @@ export function menu(parent, name, label, help, act) {
   return select;
 }
 
-// `act(value, final)` while it is dragged, and once more when it is let go.
 export function slider(parent, name, label, help, range, act) {
   const props = { name, type: "range", title: help, ...range };
   const input = labelled(parent, "slider", "", make(null, "input", props, { "aria-label": label }));
-  input.addEventListener("input", () => act(Number(input.value), false));
-  input.addEventListener("change", () => act(Number(input.value), true));
+  input.addEventListener("input", () => act(Number(input.value)));
   return input;
 }
 

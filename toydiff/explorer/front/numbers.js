@@ -21,7 +21,7 @@ export class NumberTable {
   }
 
   // `best` are the names of metrics in which this panel is the best of several; `short` leaves the exact ones out.
-  show(numbers, about, { best = new Set(), short = false, title = [] } = {}) {
+  show(numbers, about, { best, short, title }) {
     this.lines.forEach((line, i) => put(line, { textContent: title[i] || "", hidden: !title[i] }));
     if (!numbers || !news(this.element, [numbers, [...best], short])) return;
     const shown = Object.entries(numbers.rows).filter(([name]) => about.metrics[name]);
