@@ -28,7 +28,7 @@ def canvas():
 
 
 def painted(canvas, state):
-    return np.array(canvas.paint(state, SMALL, SMALL).convert("RGB"), float)
+    return np.array(canvas.paint(state, SMALL).convert("RGB"), float)
 
 
 def pixels(content):

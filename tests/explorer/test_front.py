@@ -220,7 +220,7 @@ def test_each_layer_is_drawn_as_matplotlib_draws_it(explorer):
 
     def painted(state):
         full = Quality.full(state)
-        return np.asarray(canvas.paint(state, full, full).convert("RGB"), float)
+        return np.asarray(canvas.paint(state, full).convert("RGB"), float)
 
     def shown():
         explorer.set()  # until it is true

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import anywidget
 import ipywidgets as w
@@ -421,7 +422,7 @@ def test_what_a_view_says_before_there_is_a_session_is_done_in_order_in_the_loop
 def test_a_closed_explorer_says_nothing_and_ends_its_session(made, monkeypatch):
     explorer, sent, ended = made(START), [], []
     monkeypatch.setattr(explorer, "send", lambda *given, **_: sent.append(given))
-    explorer.session.on_close(lambda: ended.append(True))
+    explorer.session.kept(lambda session: SimpleNamespace(close=lambda: ended.append(True)))
     explorer.close()
     assert ended == [True]
     assert explorer.comm is None

@@ -13,6 +13,7 @@ from toydiff.explorer import films
 from toydiff.explorer.films import KINDS, caption
 from toydiff.explorer.state import SIGMAS, ModelChoice, State, with_classes
 from toydiff.results import film_file
+from toydiff.sampling.schedules import nearest_level
 
 BACK, SQUARE = (255, 255, 255), (11, 79, 39)
 
@@ -219,7 +220,7 @@ def moments(kind, state, n):
 
 def test_play_goes_from_noise_to_data_stands_and_goes_back():
     course = moments("play", State(points=200), 80)
-    at = [moment.state.step + moment.part for moment in course]
+    at = [nearest_level(SIGMAS, moment.state.sigma) + moment.part for moment in course]
     assert at[0] == 0
     assert at[48:61] == [32] * 13  # a rest at the data
     assert (np.diff(at[:49]) > 0).all()
@@ -237,9 +238,9 @@ def test_between_two_steps_points_go_straight(monkeypatch):
     drawn = []
 
     class Canvas(films.Canvas):
-        def paint(self, state, background, points, now):
+        def paint(self, state, quality, now):
             drawn.append(now)
-            return super().paint(state, background, points, now)
+            return super().paint(state, quality, now)
 
     halfway = films.Moment(replace(state, sigma=SIGMAS[20]), replace(state, sigma=SIGMAS[21]), 0.5)
     kind = films.Kind("", lambda state, n, library: [halfway, films.Moment(state, state, 0.0)], lambda state: "")

@@ -187,9 +187,7 @@ def _name(model: ModelChoice) -> str:
     return "exact" if model.exact else f"{model.width}/{model.steps}{own}"
 
 
-def draw(
-    *states: State, quality: Quality | None = None, library: Library = BUNDLE, width: int = PROJECTORS[0]
-) -> Figure:
+def draw(*states: State, library: Library = BUNDLE, width: int = PROJECTORS[0]) -> Figure:
     """The picture of a state, or those of several side by side, as a figure `width` pixels wide."""
     captions = [caption(state) for state in states]
 
@@ -205,9 +203,8 @@ def draw(
     for i, (state, lines) in enumerate(zip(states, broken(sheet.room, sheet.text), strict=True)):
         x, y = sheet.place(i)
         ax = figure.add_axes((x / across, 1 - (y + side) / up, side / across, side / up))
-        one_quality = Quality.full(state) if quality is None else quality
-        draw_background(ax, state, one_quality, library)
-        draw_foreground(ax, state, one_quality, library=library)
+        draw_background(ax, state, Quality.full(state), library)
+        draw_foreground(ax, state, Quality.full(state), library=library)
         options: Any = {"fontsize": 72 * sheet.text / dpi, "family": "DejaVu Sans", "linespacing": 1.1, "color": INK}
         at = sheet.margin / side, 1 + (sheet.top - sheet.margin / 2) / side
         ax.text(*at, "\n".join(lines), transform=ax.transAxes, va="top", **options)
@@ -227,18 +224,18 @@ class Canvas:
         self._background: Any = None
         self._fixed: set[Artist] = set()
 
-    def paint(self, state: State, background: Quality, points: Quality, now: np.ndarray | None = None) -> Image.Image:
-        """The picture of a state, its two parts each at a quality of its own; `now` as for `draw_foreground`."""
-        key = background_part(state, background)
+    def paint(self, state: State, quality: Quality, now: np.ndarray | None = None) -> Image.Image:
+        """The picture of a state; `now` as for `draw_foreground`."""
+        key = background_part(state, quality)
         if key != self._key:
             self._key = None  # a failure below must not leave half a background behind
             self._ax.clear()
-            draw_background(self._ax, state, background, self._library)
+            draw_background(self._ax, state, quality, self._library)
             self._canvas.draw()
             self._background, self._key = self._canvas.copy_from_bbox(self._figure.bbox), key
             self._fixed = set(self._ax.get_children())
         self._canvas.restore_region(self._background)
-        for artist in draw_foreground(self._ax, state, points, now, self._library):
+        for artist in draw_foreground(self._ax, state, quality, now, self._library):
             self._ax.draw_artist(artist)
         for artist in set(self._ax.get_children()) - self._fixed:
             artist.remove()

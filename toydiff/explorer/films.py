@@ -212,7 +212,7 @@ def paint(canvas: Canvas, moment: Moment, library: Library = BUNDLE) -> Image.Im
     quality = Quality.full(moment.shown)
     start, end = (points_now(state, quality, library) for state in moment[:2])
     now = start + np.float32(moment.part) * (end - start)
-    return canvas.paint(moment.shown, quality, quality, now)
+    return canvas.paint(moment.shown, quality, now)
 
 
 def caption(row: Kind, state: State) -> tuple[str, str]:

@@ -33,10 +33,9 @@ class Arrow(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """What stands at one point and one noise level."""
+    """What stands at one point."""
 
     x: tuple[float, float]
-    sigma: float
     arrows: dict[str, Arrow]
     """main, guide (where the method has one), guided, exact."""
     best_weight: float | None
@@ -75,7 +74,7 @@ def probe_of(state: State, library: Library = BUNDLE) -> Probe:
         name: Arrow(step, float(np.hypot(*step)), _degrees_between(step, steps["exact"]))
         for name, step in steps.items()
     }
-    return Probe(state.probe, sigma, arrows, _best_weight(state, models, steps, x, sigma), paths(models, x, sigma))
+    return Probe(state.probe, arrows, _best_weight(state, models, steps, x, sigma), paths(models, x, sigma))
 
 
 def _step(model: ScoreModel, x: jax.Array, sigma: float) -> np.ndarray:

@@ -71,7 +71,6 @@ class Session:
         self.scenes = {str(name): as_scene(other) for name, other in given.items()}
         self._send, self._post = send, post or (lambda act: act())
         self._listeners: list[Callable[[Scene], object]] = []
-        self._closing: list[Act] = []
         self._kept: dict[Any, Any] = {}
         self._heard: dict[str, int] = {}
         self._views: set[str] = set()
@@ -156,10 +155,6 @@ class Session:
             self._kept[kind] = kind(self)
         return self._kept[kind]
 
-    def on_close(self, act: Act) -> None:
-        """Do something at the end."""
-        self._closing.append(act)
-
     @property
     def paused(self) -> bool:
         """Whether only quick pictures are made, and nothing is compiled ahead: networks are trained meanwhile."""
@@ -174,8 +169,9 @@ class Session:
         with self._lock:
             self._closed = True
         self._painter.close()
-        for act in [*self._closing, *(one.close for one in self._kept.values() if hasattr(one, "close"))]:
-            act()
+        for one in self._kept.values():
+            if hasattr(one, "close"):
+                one.close()
         self._kept.clear()
 
     # What a view says.

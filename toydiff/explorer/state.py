@@ -16,7 +16,7 @@ from toydiff.measuring.setting import Setting, check_networks, json_values, know
 from toydiff.networks.bundles import default_main
 from toydiff.networks.library import BUNDLE, BUNDLED, Library
 from toydiff.results.view import ZOOM_VIEW, View
-from toydiff.sampling.schedules import STEPS, nearest_level, noise_schedule
+from toydiff.sampling.schedules import STEPS, noise_schedule
 
 SIGMAS = tuple(noise_schedule().tolist())
 """The noise levels of the paper's solver, from sigma_max to 0, the data: stops of the slider."""
@@ -66,11 +66,6 @@ class State(Setting):
     def setting(self) -> Setting:
         """What decides which samples come out: without what is drawn of them."""
         return Setting(**{name: getattr(self, name) for name in Setting.__dataclass_fields__})
-
-    @property
-    def step(self) -> int:
-        """Which of the slider's stops is nearest to the noise level, from 0, the noise, to STEPS, the data."""
-        return nearest_level(SIGMAS, self.sigma)
 
     def to_json(self) -> dict[str, Any]:
         """The state as JSON values."""

@@ -3,13 +3,13 @@
 import atexit
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from toydiff.base.checks import InputError, count
+from toydiff.base.checks import InputError
 from toydiff.networks.recipe import Recipe
 from toydiff.networks.training import Training, train, with_snapshot
 
@@ -19,23 +19,11 @@ CLOSE_S = 60
 """Seconds that `Trainer.close` waits at most: for 32 steps, their compilation and the callbacks."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to train: each recipe in turn, up to step `steps`.
-
-    Raises:
-        InputError: there is no recipe, or the number of steps is out of range.
-    """
+class Plan(NamedTuple):
+    """What to train: each recipe in turn, up to step `steps`."""
 
     recipes: tuple[Recipe, ...]
     steps: int
-
-    def __post_init__(self) -> None:
-        recipes = tuple(self.recipes) if isinstance(self.recipes, tuple | list) else ()
-        if not recipes or not all(isinstance(recipe, Recipe) for recipe in recipes):
-            raise InputError(f"recipes are {self.recipes!r}; they must be a tuple of one or more recipes")
-        object.__setattr__(self, "recipes", recipes)
-        object.__setattr__(self, "steps", count("steps", self.steps, 1, 10_000_000))
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -48,8 +36,6 @@ class Report(NamedTuple):
     """How far a plan has come."""
 
     plan: Plan
-    recipe_index: int
-    """Of the recipe at work, from 0."""
     training: Training
     """What is done of it: losses of all steps, and the snapshots that were passed."""
     fraction: float
@@ -72,7 +58,6 @@ class Trainer:
         on_progress: Callable[[Report], object],
         on_end: Callable[[Plan, tuple[Training, ...], Exception | None], object],
     ):
-        """Make a trainer; nothing runs until `start`."""
         self._on_progress, self._on_end = on_progress, on_end
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -139,7 +124,7 @@ class Trainer:
             trainings[index:] = [replace(with_snapshot(training), interrupted=training.step < plan.steps)]
             fraction = (index * plan.steps + training.step) / (len(plan.recipes) * plan.steps)
             new_snapshot = training.step in plan.snapshot_steps
-            self._on_progress(Report(plan, index, training, fraction, new_snapshot))
+            self._on_progress(Report(plan, training, fraction, new_snapshot))
 
         train(
             plan.recipes[index],
