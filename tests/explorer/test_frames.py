@@ -304,7 +304,7 @@ def test_a_probe_that_is_not_finite_is_told_in_part(monkeypatch):
         "guided": Arrow(np.array([np.inf, 0.0]), np.inf, 1.0),
     }
     paths = {"guided": np.array([[0.0, 0.0], [1.0, 1.0], [nan, 1.0], [nan, nan]])}
-    monkeypatch.setattr(frames, "probe", lambda *_: Probe((0.0, 0.0), 0.1, arrows, float("inf"), paths))
+    monkeypatch.setattr(frames, "probe", lambda *_: Probe((0.0, 0.0), arrows, float("inf"), paths))
     frame = frames.probed(PROBED)
     assert is_json(frame)
     assert frame.header["arrows"] == {"main": {"step": [0.1, 0.2], "length": 0.3, "angle": None}}

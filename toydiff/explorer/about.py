@@ -12,15 +12,7 @@ from toydiff.explorer import actions
 from toydiff.explorer.compute import SHOWN_METRICS
 from toydiff.explorer.frames import FIELD_DEPTH
 from toydiff.explorer.help import HELP
-from toydiff.explorer.layers import (
-    INK,
-    KEPT,
-    LAYERS,
-    OUTLIER_RADIUS,
-    PROBE_COLOURS,
-    RESCUED,
-    SAMPLE_RADIUS,
-)
+from toydiff.explorer.layers import INK, KEPT, LAYERS, OUTLIER_RADIUS, PROBE_COLOURS, RESCUED, SAMPLE_RADIUS
 from toydiff.explorer.scene import LINKED, MOST_PANELS
 from toydiff.explorer.state import SIGMAS
 from toydiff.guidance.row import MAX_WEIGHT

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from toydiff.base.checks import choice
@@ -15,28 +16,19 @@ OWN = "own"
 SAME_EXACT = "main and guide are the same exact density: train networks"
 
 
-def _with_model(state: State, which: str, model: ModelChoice) -> State:
-    return replace(state, main=model) if which == "main" else replace(state, guide=model)
+def _family(which: str, state: State, family: Any, library: Library) -> State:
+    model: ModelChoice = getattr(state, which)
+    known = choice("family", family, library.families(state.distribution))
+    found: dict[str, Any] = {which: nearest(state.distribution, known, model.width, model.steps, library)}
+    return replace(state, **found)
 
 
-def _family(which: str) -> Callable[[State, Any, Library], State]:
-    def change(state: State, family: Any, library: Library) -> State:
-        model: ModelChoice = getattr(state, which)
-        known = choice("family", family, library.families(state.distribution))
-        found = nearest(state.distribution, known, model.width, model.steps, library)
-        return _with_model(state, which, found)
-
-    return change
-
-
-def _exact(which: str) -> Callable[[State, Any, Library], State]:
-    def change(state: State, exact: Any, library: Library) -> State:
-        model: ModelChoice = getattr(state, which)
-        default = default_models(state.distribution, state.classes, library)[which == "guide"]
-        known = model.family in library.families(state.distribution)
-        return _with_model(state, which, replace(model if exact or known else default, exact=exact))
-
-    return change
+def _exact(which: str, state: State, exact: Any, library: Library) -> State:
+    model: ModelChoice = getattr(state, which)
+    default = default_models(state.distribution, state.classes, library)[which == "guide"]
+    known = model.family in library.families(state.distribution)
+    found: dict[str, Any] = {which: replace(model if exact or known else default, exact=exact)}
+    return replace(state, **found)
 
 
 def _data(state: State, name: Any, library: Library) -> State:
@@ -50,10 +42,10 @@ CHOICES: dict[str, Callable[[State, Any, Library], State]] = {
     "method": lambda state, name, library: with_method(state, name),
     "distribution": _data,
     "classes": lambda state, classes, library: with_classes(state, state.distribution, classes, library),
-    "main-family": _family("main"),
-    "guide-family": _family("guide"),
-    "main-exact": _exact("main"),
-    "guide-exact": _exact("guide"),
+    "main-family": partial(_family, "main"),
+    "guide-family": partial(_family, "guide"),
+    "main-exact": partial(_exact, "main"),
+    "guide-exact": partial(_exact, "guide"),
 }
 """(state, what was chosen, library) -> the state with all that this brings."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, wraps
+from itertools import product
 from typing import Any, NamedTuple
 
 import jax
@@ -43,12 +44,7 @@ class Quality(NamedTuple):
     @classmethod
     def full(cls, state: State) -> "Quality":
         """The state's number of points and its own solver, when nothing moves."""
-        return cls(state.points, 400, state.solver, _levels(state.steps))
-
-
-@lru_cache(maxsize=8)
-def _levels(steps: int) -> tuple[float, ...]:
-    return tuple(noise_schedule(steps).tolist())
+        return cls(state.points, 400, state.solver, tuple(noise_schedule(state.steps).tolist()))
 
 
 QUICK = Quality(2048, 200, "adams2", tuple(normal_schedule(9).tolist()))
@@ -57,33 +53,22 @@ CURVE = Quality(2048, 0, "adams34", tuple(adams_schedule().tolist()))
 """For the curve over the weight: as near to the solution as the paper's 63 evaluations."""
 
 
-class Rung(NamedTuple):
-    """A solver that takes some weights; see `Reach` for which."""
-
-    solver: str
-    levels: tuple[float, ...]
-
-
-PAPERS = Rung("heun", tuple(noise_schedule().tolist()))
-MOVING = (
-    Rung(*QUICK[2:]),
-    Rung("adams2", tuple(normal_schedule(14).tolist())),
-    Rung("adams2", tuple(normal_schedule(20).tolist())),
-)
-"""While something moves, the quickest first. With the tree's paper models the median error of the end points is then
-below 0.07. The curve counts its points, so the few that are far off matter there: at w = 5 of its solver they would
-make 7% of outliers 12%."""
+PAPERS = "heun", tuple(noise_schedule().tolist())
+MOVING = QUICK[2:], *(("adams2", tuple(normal_schedule(steps).tolist())) for steps in (14, 20))
+"""While something moves, the quickest first; see `Reach` for the weights that each takes. With the tree's paper models
+the median error of the end points is then below 0.07. The curve counts its points, so the few that are far off matter
+there: at w = 5 of its solver they would make 7% of outliers 12%."""
 
 
 def solved(state: Setting, quality: Quality) -> Quality:
     """The quality with the first solver that bears the state's weight under its method."""
     reach = state.row.reach
-    ladders = {QUICK[2:]: zip(reach.moving, MOVING, strict=True), CURVE[2:]: [(reach.curve, Rung(*CURVE[2:]))]}
-    weight = max(state.weight_curve or (state.weight,))
-    fitting = [rung for highest, rung in ladders.get(quality[2:], ()) if weight <= highest]
+    ladders = {QUICK[2:]: zip(reach.moving, MOVING, strict=True), CURVE[2:]: [(reach.curve, CURVE[2:])]}
     if quality[2:] not in ladders:
         return quality
-    return quality._replace(**(fitting[0] if fitting else PAPERS)._asdict())
+    weight = max(state.weight_curve or (state.weight,))
+    solver = next((solver for highest, solver in ladders[quality[2:]] if weight <= highest), PAPERS)
+    return Quality(*quality[:2], *solver)
 
 
 def models_of(state: Setting, library: Library = BUNDLE) -> Models:
@@ -125,16 +110,14 @@ def trajectory(state: State, quality: Quality, library: Library = BUNDLE) -> Tra
     return _trajectory(state.setting, quality._replace(resolution=0), library)
 
 
-@kept(maxsize=16)
-def _trajectory(setting: Setting, quality: Quality, library: Library) -> Trajectory:
-    return _sample(setting, quality, library)
-
-
 def _sample(setting: Setting, quality: Quality, library: Library) -> Trajectory:
     models, quality = models_of(setting, library), solved(setting, quality)
     start = _start(setting.distribution, setting.classes, setting.start, setting.seed, quality.points)
     options: Any = {"schedule": quality.levels, "solver": quality.solver, "start": start}
     return jax.block_until_ready(sample(models.guided, setting.seed, quality.points, **options))
+
+
+_trajectory = kept(maxsize=16)(_sample)
 
 
 @lru_cache(maxsize=12)
@@ -157,12 +140,7 @@ def compile_ahead(state: State, library: Library = BUNDLE) -> Iterator[None]:
     methods = [replace(state, method=name, weight=row.weight, weight_curve=None) for name, row in METHODS.items()]
     reaches = state.row.reach.moving
     strengths = [replace(state, weight=w, weight_curve=None) for w in (*reaches, reaches[-1] + 1)]
-    near = [
-        (other, quality)
-        for quality in (QUICK, Quality.full(state))
-        for other in (*strengths, *guides, *mains, *methods)
-    ]
-    for other, quality in near:
+    for quality, other in product((QUICK, Quality.full(state)), (*strengths, *guides, *mains, *methods)):
         families = [None if model.exact else (model.width, model.family) for model in other.models_used]
         kind = (other.distribution, other.classes, other.method, *families, solved(other, quality))
         if kind not in compiled_ahead:
@@ -233,26 +211,26 @@ class Number(NamedTuple):
 
     value: float
     exact: float
+    error: float | None
+    """The standard error of the value."""
 
 
 def measure(
-    state: State, quality: Quality, library: Library = BUNDLE, *, names: Iterable[str] = SHOWN_METRICS
+    state: State,
+    quality: Quality,
+    library: Library = BUNDLE,
+    *,
+    names: Iterable[str] = SHOWN_METRICS,
+    errors: bool = False,
 ) -> dict[str, Number]:
     """Metrics of the samples, each beside its floor; the class leakage only where there are other classes."""
-    return _measure(state, scored(state, quality, library), names)
-
-
-def _measure(state: Setting, samples: metrics.Scored, names: Iterable[str]) -> dict[str, Number]:
-    floor = _floor(state.distribution, state.classes, len(samples))
-    return {name: Number(metrics.METRICS[name].function(samples), floor[name]) for name in names if name in floor}
-
-
-def errors_of(
-    state: State, quality: Quality, library: Library = BUNDLE, *, names: Iterable[str] = SHOWN_METRICS
-) -> dict[str, float]:
-    """The standard errors of metrics of the samples."""
     samples = scored(state, quality, library)
-    return {name: metrics.standard_error(metrics.METRICS[name], samples) for name in names}
+    floor = _floor(state.distribution, state.classes, len(samples))
+    rows = {name: metrics.METRICS[name] for name in names if name in floor}
+    return {
+        name: Number(row.function(samples), floor[name], metrics.standard_error(row, samples) if errors else None)
+        for name, row in rows.items()
+    }
 
 
 @lru_cache(maxsize=16)
@@ -260,8 +238,8 @@ def _floor(distribution: catalogue.Source, classes: str, n: int) -> dict[str, fl
     """The shown metrics of as many exact samples."""
     reference = reference_of(distribution, classes)
     exact = metrics.Scored(reference.truth.sample(1_000_003, n), reference)
-    rows = {name: metrics.METRICS[name] for name in SHOWN_METRICS}
-    return {name: row.function(exact) for name, row in rows.items() if row.applies(reference)}
+    rows = ((name, metrics.METRICS[name]) for name in SHOWN_METRICS)
+    return {name: row.function(exact) for name, row in rows if row.applies(reference)}
 
 
 CURVE_WEIGHTS = tuple(np.linspace(0, 5, 11).tolist())
@@ -276,9 +254,7 @@ def curve(state: State, library: Library = BUNDLE) -> Iterator[tuple[float, floa
 @kept(maxsize=256)
 def curve_point(setting: Setting, library: Library = BUNDLE) -> tuple[float, float]:
     """Outlier rate and branch coverage of a setting with one weight."""
-    samples = metrics.Scored(
-        _sample(setting, CURVE, library).samples, reference_of(setting.distribution, setting.classes)
-    )
-    scores = _measure(setting, samples, SHOWN_METRICS[:2])
-    outlier_rate, coverage = (scores[name].value for name in SHOWN_METRICS[:2])
+    reference = reference_of(setting.distribution, setting.classes)
+    samples = metrics.Scored(_sample(setting, CURVE, library).samples, reference)
+    outlier_rate, coverage = (metrics.METRICS[name].function(samples) for name in SHOWN_METRICS[:2])
     return outlier_rate, coverage

@@ -19,26 +19,8 @@ from toydiff.base.checks import InputError, count
 from toydiff.base.score_model import Exact, ScoreModel
 from toydiff.distributions import catalogue
 from toydiff.distributions.drawing import Drawing
-from toydiff.explorer.compute import (
-    Quality,
-    models_of,
-    outliers,
-    points_now,
-    sigma_of,
-    step_in,
-    trajectory,
-    unguided,
-)
-from toydiff.explorer.layers import (
-    INK,
-    KEPT,
-    LAYERS,
-    OUTLIER_RADIUS,
-    PROBE_COLOURS,
-    RESCUED,
-    SAMPLE_RADIUS,
-    Layer,
-)
+from toydiff.explorer.compute import Quality, models_of, outliers, points_now, sigma_of, step_in, trajectory, unguided
+from toydiff.explorer.layers import INK, KEPT, LAYERS, OUTLIER_RADIUS, PROBE_COLOURS, RESCUED, SAMPLE_RADIUS, Layer
 from toydiff.explorer.probe import probe
 from toydiff.explorer.sheet import FONT, PROJECTORS, font, sheet_of_width, wrapped
 from toydiff.explorer.state import State
@@ -154,8 +136,7 @@ def _draw_probe(ax: Axes, state: State, library: Library) -> list[Artist]:
         return []
     artists: list[Artist] = []
     for name, path in seen.paths.items():
-        (line,) = ax.plot(*path.T, color=PROBE_COLOURS[name], linewidth=1.6, linestyle=(0, (3, 1.5)), zorder=4)
-        artists.append(line)
+        artists += ax.plot(*path.T, color=PROBE_COLOURS[name], linewidth=1.6, linestyle=(0, (3, 1.5)), zorder=4)
     for name, arrow in seen.arrows.items():
         artists.append(
             plotting.plot_arrows(np.array([seen.x]), arrow.step[None], color=PROBE_COLOURS[name], width=0.0035, ax=ax)
@@ -194,10 +175,7 @@ def draw(*states: State, library: Library = BUNDLE, width: int = PROJECTORS[0]) 
     def broken(room: int, text: int) -> list[list[str]]:
         return [wrapped(line, room, font(FONT, text)) for line in captions]
 
-    def count_lines(room: int, text: int) -> int:
-        return max(map(len, broken(room, text)))
-
-    sheet = sheet_of_width(len(states), count("width", width, 640, 7680), count_lines)
+    sheet = sheet_of_width(len(states), count("width", width, 640, 7680), broken)
     (across, up), side, dpi = sheet.size, sheet.side, sheet.side / 7.2  # as Canvas: marks keep their share of it
     figure = Figure(figsize=((across + 0.01) / dpi, (up + 0.01) / dpi), dpi=dpi)  # it rounds down
     for i, (state, lines) in enumerate(zip(states, broken(sheet.room, sheet.text), strict=True)):

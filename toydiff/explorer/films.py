@@ -4,7 +4,8 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +15,7 @@ from toydiff.explorer.compute import Quality, points_now
 from toydiff.explorer.drawing import Canvas
 from toydiff.explorer.layers import INK
 from toydiff.explorer.scene import MOST_PANELS
-from toydiff.explorer.sheet import BOLD, FONT, LineCount, Sheet, font, sheet_of_side, sheet_of_width, wrapped
+from toydiff.explorer.sheet import BOLD, FONT, Broken, Sheet, font, sheet_of_side, sheet_of_width, wrapped
 from toydiff.explorer.state import SIGMAS, State
 from toydiff.guidance.methods import METHODS
 from toydiff.measuring.setting import ModelChoice
@@ -79,18 +80,13 @@ def sweep(state: State, n: int, library: Library = BUNDLE) -> list[Moment]:
     return [Moment(state, state, 0.0) for state in states]
 
 
-def train_main(state: State, n: int, library: Library = BUNDLE) -> list[Moment]:
-    """The samples as the main model trains, from snapshot to snapshot, and back to the first."""
-    return _train([replace(state, main=model, sigma=0.0) for model in snapshots(state, "main", library)], n)
+def train(which: str, state: State, n: int, library: Library = BUNDLE) -> list[Moment]:
+    """The samples as the "main" model or the "guide" trains.
 
-
-def train_guide(state: State, n: int, library: Library = BUNDLE) -> list[Moment]:
-    """The samples as the guide trains."""
-    return _train([replace(state, guide=model, sigma=0.0) for model in snapshots(state, "guide", library)], n)
-
-
-def _train(states: list[State], n: int) -> list[Moment]:
-    """Rest and go on, snapshot by snapshot; rest for longer at the last, and go straight back to the first."""
+    They rest and go on, snapshot by snapshot; rest for longer at the last, and go straight back to the first.
+    """
+    models: list[dict[str, Any]] = [{which: model} for model in snapshots(state, which, library)]
+    states = [replace(state, sigma=0.0, **model) for model in models]
     last = len(states) - 1
     moments = []
     for i in range(n):
@@ -126,8 +122,8 @@ def _say_guide(state: State) -> str:
 KINDS: dict[str, Kind] = {
     "play": Kind("from noise to data", play, lambda state: f"σ = {state.sigma:.3f}"),
     "sweep": Kind("the weight up and down", sweep, lambda state: ""),
-    "train": Kind("the main model trains", train_main, lambda state: f"main: {_size(state.main)}"),
-    "train-guide": Kind("the guide trains", train_guide, _say_guide),
+    "train": Kind("the main model trains", partial(train, "main"), lambda state: f"main: {_size(state.main)}"),
+    "train-guide": Kind("the guide trains", partial(train, "guide"), _say_guide),
 }
 """The films; another one is one function and one row."""
 
@@ -148,7 +144,7 @@ def frames(
         InputError: a number or the kind is out of range, a network does not exist, or nothing would move.
     """
     side = count("pixels", pixels, 64, 4096)
-    return _frames(states, kind, n, library, lambda count_lines: sheet_of_side(len(states), side, count_lines))
+    return _frames(states, kind, n, library, lambda broken: sheet_of_side(len(states), side, broken))
 
 
 def frames_of_width(
@@ -156,11 +152,11 @@ def frames_of_width(
 ) -> Iterator[Image.Image]:
     """The pictures of a film for a projector that is `width` pixels wide, all states in one row; else as `frames`."""
     width = count("width", width, 640, 7680)
-    return _frames(states, kind, n, library, lambda count_lines: sheet_of_width(len(states), width, count_lines))
+    return _frames(states, kind, n, library, lambda broken: sheet_of_width(len(states), width, broken))
 
 
 def _frames(
-    states: Sequence[State], kind: str, n: int, library: Library, lay_out: Callable[[LineCount], Sheet]
+    states: Sequence[State], kind: str, n: int, library: Library, lay_out: Callable[[Broken], Sheet]
 ) -> Iterator[Image.Image]:
     row = KINDS[choice("film", kind, KINDS)]
     count("number of states of a film", len(states), 1, MOST_PANELS)
@@ -169,13 +165,10 @@ def _frames(
     if all(len(set(course)) == 1 for course in courses):
         raise InputError(f"nothing would move: {row.title} changes none of these pictures; choose another film")
     captions = {moment.shown: caption(row, moment.shown) for course in courses for moment in course}
-
-    def count_lines(room: int, text: int) -> int:
-        return max(map(len, _broken(set(captions.values()), room, text).values()))
-
-    sheet = lay_out(count_lines)
-    broken = _broken(set(captions.values()), sheet.room, sheet.text)
-    return _draw(courses, {state: broken[lines] for state, lines in captions.items()}, sheet, library)
+    broken = partial(_broken, set(captions.values()))
+    sheet = lay_out(lambda room, text: broken(room, text).values())
+    lines = broken(sheet.room, sheet.text)
+    return _draw(courses, {state: lines[said] for state, said in captions.items()}, sheet, library)
 
 
 Caption = tuple[str, str]

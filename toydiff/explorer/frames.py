@@ -11,7 +11,6 @@ from toydiff.explorer.compute import (
     QUICK,
     SHOWN_METRICS,
     Quality,
-    errors_of,
     measure,
     models_of,
     outliers,
@@ -98,11 +97,10 @@ def _outlines(
     """Light and strong colour, and the closed lines, of each class, the one that is sampled last."""
     wide = view or whole_view(distribution, classes)
     wide = wide._replace(half_width=OUTLINE_VIEW * wide.half_width)
-    found = []
-    for truth, hue in outlined(distribution, classes):
-        lines = plotting.outline_lines(truth, view=wide, resolution=OUTLINE_RESOLUTION)
-        found.append((hue.light, hue.strong, lines))
-    return found
+    return [
+        (hue.light, hue.strong, plotting.outline_lines(truth, view=wide, resolution=OUTLINE_RESOLUTION))
+        for truth, hue in outlined(distribution, classes)
+    ]
 
 
 def field(state: State, layer: str, quality: Quality, library: Library = BUNDLE) -> Frame:
@@ -161,12 +159,8 @@ def numbers(state: State, quality: Quality, library: Library = BUNDLE) -> Frame:
     live, quality = quality is QUICK, no_more(quality, state)
     names = SHOWN_METRICS[:2] if live else SHOWN_METRICS
     with np.errstate(invalid="ignore"):  # where guidance is too strong, samples become NaN
-        found = measure(state, quality, library, names=names)
-        errors = {} if live else errors_of(state, quality, library, names=found)
-    rows = {
-        name: {"value": _finite(number.value), "exact": _finite(number.exact), "error": _finite(errors.get(name))}
-        for name, number in found.items()
-    }
+        found = measure(state, quality, library, names=names, errors=not live)
+    rows = {name: {key: _finite(value) for key, value in row._asdict().items()} for name, row in found.items()}
     count = len(trajectory(state, quality, library).samples)
     return Frame({"frame": "numbers", "count": count, "rows": rows})
 
@@ -178,30 +172,24 @@ Part = tuple[str, Any, Any, Make]
 
 def parts(state: State, quality: Quality, library: Library = BUNDLE) -> Iterator[Part]:
     """The parts of a panel's picture, those first that a person waits for."""
-    full = quality is not QUICK
+    full, here = quality is not QUICK, (state.distribution, state.classes)
     sampled = state.row, state.setting, state.points
     on_show = None if full else (state.sigma, "trajectories" in state.layers)
     draft = None if full else "draft"
     yield "points", sampled, on_show, lambda: points(state, quality, library)
-    yield from background(state, full)
+    yield "outlines", here, None, lambda: outlines(*here)
+    if full and state.view.half_width < CLOSE * whole_view(*here).half_width:  # finer ones, when nothing moves
+        yield "detail", (*here, state.view), None, lambda: outlines(*here, state.view)
     if "rescue" in state.layers:
         plain = unguided(state).setting, state.points
         yield "unguided", plain, draft, lambda: unguided_ends(state, quality, library)
     models = models_of(state, library)
 
     def seen(*needs: str) -> tuple[Any, ...]:
-        return sigma_of(state), *(getattr(state, name) for name in ("distribution", "classes", *needs))
+        return sigma_of(state), *here, *(getattr(state, name) for name in needs)
 
     for layer, (row, _) in drawn_layers(state, models, "field").items():
         yield layer, seen("view", *row.needs), draft, partial(field, state, layer, quality, library)
     for layer, (row, _) in drawn_layers(state, models, "arrows").items():
         yield layer, seen("view", *row.needs), None, partial(arrows, state, layer, library)
     yield "probe", state.probe and seen("probe", *ALL), None, lambda: probed(state, library)
-
-
-def background(state: State, full: bool = True) -> Iterator[Part]:
-    """The outlines, and finer ones of a close view when nothing moves."""
-    key = state.distribution, state.classes
-    yield "outlines", key, None, lambda: outlines(*key)
-    if full and state.view.half_width < CLOSE * whole_view(*key).half_width:
-        yield "detail", (*key, state.view), None, lambda: outlines(*key, state.view)

@@ -1,10 +1,10 @@
 """Pictures side by side under their captions: where they stand, and how captions are broken to fit above them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from PIL import ImageFont
@@ -13,8 +13,8 @@ PROJECTORS = (1280, 1920)
 """Pixels across."""
 FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 """They come with Matplotlib: the same on every machine."""
-LineCount = Callable[[int, int], int]
-"""(room in pixels, size of the text) -> how many lines the longest caption takes."""
+Broken = Callable[[int, int], Collection[list[Any]]]
+"""(room in pixels, size of the text) -> the lines of each caption."""
 
 
 class Sheet(NamedTuple):
@@ -58,21 +58,21 @@ class Sheet(NamedTuple):
         return left + across * (self.side + self.gap), self.top + down * (self.top + self.side)
 
 
-def sheet_of_side(n: int, side: int, count_lines: LineCount) -> Sheet:
+def sheet_of_side(n: int, side: int, broken: Broken) -> Sheet:
     """Pictures of a given side, all as wide together as they are; four in two rows."""
     columns, gap, text = 2 if n == 4 else n, side // 40, side // 19
     sheet = Sheet(n, columns, columns * (side + gap) - gap, side, gap, text)
-    return sheet._replace(lines=count_lines(sheet.room, text))
+    return sheet._replace(lines=max(map(len, broken(sheet.room, text))))
 
 
-def sheet_of_width(n: int, width: int, count_lines: LineCount) -> Sheet:
+def sheet_of_width(n: int, width: int, broken: Broken) -> Sheet:
     """Pictures in one row of a given width, which a projector shows as they are: no higher than 9/16 of it."""
     gap, text = width // 80, width // 60
     widest = (width - (n - 1) * gap) // n
     sheet = Sheet(n, n, width, widest, gap, text)
     while True:  # a longer caption leaves less for the picture, and so for itself
         sheet = sheet._replace(side=max(min(widest, width * 9 // 16 - sheet.top), widest // 3))
-        lines = count_lines(sheet.room, text)
+        lines = max(map(len, broken(sheet.room, text)))
         if lines <= sheet.lines:
             return sheet
         sheet = sheet._replace(lines=lines)

@@ -85,10 +85,10 @@ class State(Setting):
     @classmethod
     def fields_from_json(cls, values: Any) -> dict[str, Any]:
         """The fields that JSON values give; version 0.1 counted the noise level in steps of the paper's solver."""
-        steps = {"step"} & set(values) if isinstance(values, dict) else set()
-        rest = {name: value for name, value in values.items() if name not in steps} if steps else values
+        old = isinstance(values, dict) and "step" in values
+        rest = {name: value for name, value in values.items() if name != "step"} if old else values
         fields = super().fields_from_json(rest)
-        if steps:
+        if old:
             fields.setdefault("sigma", SIGMAS[count("step", values["step"], 0, STEPS)])
         if "view" in fields:
             fields["view"] = TREE_VIEW._replace(**known_fields("view", fields["view"], set(View._fields)))

@@ -11,6 +11,7 @@ from toydiff.explorer.compute import Quality, outliers, trajectory
 from toydiff.explorer.frames import numbers
 from toydiff.explorer.state import State, with_method
 from toydiff.guidance.methods import METHODS
+from toydiff.guidance.row import Method
 from toydiff.measuring.setting import ModelChoice
 from toydiff.networks.library import BUNDLE
 
@@ -44,13 +45,8 @@ class Run(NamedTuple):
         return bool(self.states[0].row.networks) and not self.states[0].guide.exact
 
 
-def weights_of(method: str) -> tuple[float, ...]:
-    """The weights of a method's grid; a method without guidance has one.
-
-    Raises:
-        InputError: there is no such method.
-    """
-    row = METHODS[choice("method", method, METHODS)]
+def weights_of(row: Method) -> tuple[float, ...]:
+    """The weights of a method's grid; a method without guidance has one."""
     unit = WIDE if row.weight >= 2 else NARROW
     return tuple(round(1 + unit * step, 2) for step in GRID) if row.is_guided else (1.0,)
 
@@ -80,7 +76,7 @@ def states_of(state: State, methods: Sequence[str]) -> list[list[State]]:
         raise InputError(f"methods are {', '.join(methods) or 'none'}; name one or more, each once")
     rows = [replace(state_of(state, name), weight=1.0, weight_curve=None) for name in methods]
     return [
-        [replace(row, weight=weight, guide=guide) for weight in weights_of(row.method)]
+        [replace(row, weight=weight, guide=guide) for weight in weights_of(row.row)]
         for row in rows
         for guide in guides_of(row)
     ]
@@ -96,13 +92,7 @@ def state_of(state: State, method: str) -> State:
 
 
 def compute_runs(states: Sequence[Sequence[State]], points: int, samples: int) -> Iterator[Run]:
-    """The runs of `states_of`, one after the other.
-
-    Args:
-        states: those of each run.
-        points: how many are shown.
-        samples: how many are measured; those shown are the first of them.
-    """
+    """The runs of `states_of`, one after the other: of `samples` that are measured, the first `points` are shown."""
     quality = Quality(samples, 0)
     for run in states:
         paths = [np.asarray(trajectory(state, quality).x)[list(LEVELS), :points] for state in run]
