@@ -4,7 +4,7 @@ import ipaddress
 import secrets
 import socket
 
-from tornado import httputil
+from tornado import httputil, netutil
 
 from toydiff.base.checks import InputError, count
 
@@ -66,7 +66,8 @@ class Address:
         """Whether this is the server that was asked for: another's name could have been made to lead here."""
         name, port = httputil.split_host_and_port(host.lower())
         # Of all addresses, which this machine may have many of, digits at least cannot be made to lead elsewhere.
-        return (port or 80) == self.port and (name in self._names or (self._everywhere and _is_digits(name)))
+        known = name in self._names or (self._everywhere and netutil.is_valid_ip(name.strip("[]")))
+        return known and (port or 80) == self.port
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -79,14 +80,6 @@ def _listening(host: str, port: int) -> socket.socket:
 def same(given: str, wanted: str) -> bool:
     """Whether two secrets are the same, in a time that says nothing."""
     return secrets.compare_digest(given.encode(), wanted.encode())
-
-
-def _is_digits(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 def _bracketed(host: object) -> str:

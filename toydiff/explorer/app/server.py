@@ -110,17 +110,11 @@ def _copied_notebooks() -> Path:
 
 
 def _usable_port(port: int | None) -> int:
-    port = _free_port() if port is None else count("port", port, 1, 65_535)
+    asked = 0 if port is None else count("port", port, 1, 65_535)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("127.0.0.1", asked))
         except OSError as error:
-            raise InputError(f"port {port} cannot be used: {error.strerror}; choose another") from None
-    return port
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+            raise InputError(f"port {asked} cannot be used: {error.strerror}; choose another") from None
         return int(probe.getsockname()[1])

@@ -2,9 +2,9 @@
 
 import re
 from functools import cache
+from graphlib import TopologicalSorter
 from importlib.resources import files
 
-START = "main.js"
 STYLES = ("front.css", "parts.css", "drawer.css")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
 
@@ -14,26 +14,12 @@ def _text(name: str) -> str:
 
 
 @cache
-def modules() -> dict[str, str]:
-    """The modules by name, each after those that it imports."""
-    found: dict[str, str] = {}
-
-    def visit(name: str) -> None:
-        text = _text(name)
-        for other in _IMPORT.findall(text):
-            if other not in found:
-                visit(other)
-        found[name] = text
-
-    visit(START)
-    return found
-
-
-@cache
 def script() -> str:
-    """All modules in one: `mount` and the rest are names at its top."""
-    parts = (re.sub(r"^export ", "", _IMPORT.sub("", text), flags=re.MULTILINE) for text in modules().values())
-    return "\n".join(parts)
+    """All modules in one, each after those that it imports: `mount` and the rest are names at its top."""
+    names = sorted(file.name for file in files(__name__).iterdir() if file.name.endswith(".js"))
+    texts = {name: _text(name) for name in names}
+    order = TopologicalSorter({name: _IMPORT.findall(text) for name, text in texts.items()}).static_order()
+    return "\n".join(re.sub(r"^export ", "", _IMPORT.sub("", texts[name]), flags=re.MULTILINE) for name in order)
 
 
 @cache

@@ -49,25 +49,28 @@ keep_compiled()  # a lesson that is opened again need not wait
 
 
 class Prediction(w.VBox):
-    """A question; its answer is measured and shown after a choice was made. See `predict`."""
+    """A question with several answers, of which one is to be chosen before the result is shown.
+
+    Args:
+        question: plain text.
+        choices: the answers.
+        reveal: called when "Show me" is pressed. It draws and prints what is to be seen, and returns that of the
+            choices which is right; it should find it by measuring, so that the lesson says nothing that is not so.
+    """
 
     answered = False
     """Whether any was, in this kernel."""
 
     def __init__(self, question: str, choices: Sequence[str], reveal: Callable[[], str]):
-        """Ask."""
         self._reveal, self.right = reveal, ""
         self.radio = w.RadioButtons(options=list(choices), index=None, layout=w.Layout(width="auto"))
         self.button = w.Button(description="Show me", disabled=True, button_style="primary")
         self.result, self.output = w.HTML(), w.Output()
-        self.radio.observe(self._on_choice, "index")
+        w.dlink((self.radio, "index"), (self.button, "disabled"), lambda index: index is None)
         self.button.on_click(lambda _: self.show())
         title = w.HTML(f"{STYLE_SHEET}<div class='toydiff-question'>{html.escape(question)}</div>")
         super().__init__([title, self.radio, self.button, self.output, self.result])
         self.add_class("toydiff-prediction")
-
-    def _on_choice(self, _: Any) -> None:
-        self.button.disabled = self.radio.index is None
 
     def show(self) -> None:
         """Measure, and say what was predicted and what is so.
@@ -91,23 +94,14 @@ class Prediction(w.VBox):
             self.result.value = _box(GREEN if as_predicted else AMBER, f"{'✓' if as_predicted else '✗'} {text}")
 
 
+predict = Prediction
+
+
 def back_to_the_first_question() -> None:
     """Where all cells were run at once, show the first question again; not to who has answered one."""
     if not Prediction.answered:
         there = "document.querySelector('.toydiff-prediction')?.scrollIntoView({ block: 'center' })"
         display(Javascript(f"setTimeout(() => {there}, 500)"))
-
-
-def predict(question: str, choices: Sequence[str], reveal: Callable[[], str]) -> Prediction:
-    """A question with several answers, of which one is to be chosen before the result is shown.
-
-    Args:
-        question: plain text.
-        choices: the answers.
-        reveal: called when "Show me" is pressed. It draws and prints what is to be seen, and returns that of the
-            choices which is right; it should find it by measuring, so that the lesson says nothing that is not so.
-    """
-    return Prediction(question, choices, reveal)
 
 
 class Verdict(NamedTuple):

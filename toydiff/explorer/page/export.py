@@ -77,11 +77,8 @@ def export_html(
     points = count("points", points, 1, min(samples, 8192))
     states = states_of(state, methods)
     check_writable(path)
-    runs = []
-    with progress_bar(total=len(states), unit="run", show=progress) as bar:
-        for run in compute_runs(states, points, samples):
-            runs.append(run)
-            bar.update()
+    computed = compute_runs(states, points, samples)
+    runs = list(progress_bar(computed, total=len(states), unit="run", show=progress))
     filled = {"title": escape(title), "manifest": _json(manifest(scene, runs)), "blocks": _blocks(state, runs)}
     page = re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], renewed(_text("page.html"))).encode()
     write_bytes(path, page)
