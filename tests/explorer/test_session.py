@@ -690,7 +690,7 @@ def test_scenes_of_its_own_stand_in_the_menu(monkeypatch):
     front.tell(named="5", view="one", n=1)
     assert len(front.session.scene.panels) == 2
     front.session.scenes["New"] = Scene((START,), title="New")
-    front.session.menus_changed()
+    front.session.announce()
     assert front.all("scenes")[-1] == ["Mine", "5", "New"]
     front.session.close()
 

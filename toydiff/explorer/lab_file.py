@@ -1,7 +1,6 @@
 """The laboratory's file: a scene, the views of a lecture, and the networks that they need, as JSON."""
 
 import base64
-import binascii
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -26,7 +25,10 @@ def file_bytes(scene: Scene, scenes: Mapping[str, Scene], library: Library) -> b
         "format": FORMAT,
         "scene": scene.to_json(),
         "scenes": {name: view.to_json() for name, view in views.items()},
-        "networks": [_network_values(library, *key) for key in _own_networks([scene, *views.values()], library)],
+        "networks": [
+            {"family": family, "file": base64.b64encode(library.file_of(distribution, family, name)).decode()}
+            for distribution, family, name in _own_networks([scene, *views.values()], library)
+        ],
     }
     return json.dumps(values).encode()
 
@@ -46,10 +48,6 @@ def _own_networks(scenes: Iterable[Scene], library: Library) -> list[tuple[Sourc
         for name in library.networks(distribution, family)
         if (name.width, name.steps) == (width, steps)
     ]
-
-
-def _network_values(library: Library, distribution: Source, family: str, name: ModelName) -> dict[str, str]:
-    return {"family": family, "file": base64.b64encode(library.file_of(distribution, family, name)).decode()}
 
 
 def open_file(content: bytes, library: Library) -> tuple[Scene, dict[str, Scene]]:
@@ -93,7 +91,7 @@ def _load_networks(entries: list[Any], library: Library) -> dict[str, str]:
             try:
                 path.write_bytes(base64.b64decode(entry["file"], validate=True))
                 paths.setdefault(str(entry["family"]), []).append(path)
-            except (KeyError, TypeError, ValueError, binascii.Error):
+            except (KeyError, TypeError, ValueError):
                 raise InputError(f"network {i} of the file is damaged; save it again") from None
         for family, files in paths.items():
             at_hand = all(library.holds(family, path) for path in files)

@@ -1,7 +1,7 @@
 """Sends the newest scene of a session as frames: quickly while it moves, in full when it rests, each part once."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -32,12 +32,12 @@ class Painter:
     """What the scheduler has to do for a session, on its threads; see `Work`."""
 
     def __init__(self, session: Any):
-        """Paint for a session: its library, its `send` and its `complain` are used."""
+        """Paint for a session; what goes wrong with one panel is said, and keeps the others not back."""
         self._session = session
         self._now: Now | None = None
         self._sent: list[dict[str, Any]] = []
         self._serial, self._live_at, self._messages = 0, 0.0, 0
-        self._paused = self._in_full = False
+        self.paused = self._in_full = False
 
     def draw(self, scene: Scene, heard: Mapping[str, int]) -> int:
         """Draw this scene next, which shows what was `heard` of each view; its number."""
@@ -56,16 +56,11 @@ class Painter:
         self._now = None
         scheduler.remove(self)
 
-    @property
-    def paused(self) -> bool:
-        """Whether only quick pictures are made."""
-        return self._paused
-
-    @paused.setter
-    def paused(self, paused: bool) -> None:
-        self._paused = paused
+    def pause(self, paused: bool) -> None:
+        """Make only quick pictures, or what was left out too."""
+        self.paused = paused
         if self._now is not None:
-            scheduler.submit(self)  # what was left out follows
+            scheduler.submit(self)
 
     def move(self) -> None:
         """Send the newest scene quickly, the active panel first."""
@@ -77,50 +72,43 @@ class Painter:
             self._in_full = False
             return
         for panel in panels:
-            self._try(self._send_parts, now, panel, QUICK)
+            with self._session.complaining():
+                self._send_parts(now, panel, QUICK)
         if time.monotonic() - self._live_at >= LIVE_S:
             self._live_at = time.monotonic()
             for panel in panels:
-                self._try(self._send_numbers, now, panel, QUICK)
+                with self._session.complaining():
+                    self._send_numbers(now, panel, QUICK)
         if self._messages == before:
             self._tell(now, {"moved": True})
 
     def rest(self) -> Iterator[object]:
         """Send it in full, then its numbers with errors and its curves."""
         now = self._now
-        if now is None or self._paused:
+        if now is None or self.paused:
             return
         panels = _active_first(now.scene)
         for send, done in ((self._send_parts, "true"), (self._send_numbers, "measured")):
             for panel in panels:
-                self._try(send, now, panel, None)
+                with self._session.complaining():
+                    send(now, panel, None)
                 yield None
             self._tell(now, {done: True})
         for panel in panels:
-            yield from self._try_each(self._send_curve(now, panel))
+            with self._session.complaining():
+                yield from self._send_curve(now, panel)
         self._tell(now, {"rest": True})
 
     def ahead(self) -> Iterator[object]:
         """Compile what a person may do next: probe, then choose another width or method."""
-        if self._now is None or self._paused:
+        if self._now is None or self.paused:
             return
         state, library = self._now.scene.state, self._session.library
-        self._try(probe, replace(state, probe=state.view[:2], sigma=SIGMAS[STEPS // 2]), library)
+        with self._session.complaining():
+            probe(replace(state, probe=state.view[:2], sigma=SIGMAS[STEPS // 2]), library)
         yield None
-        yield from self._try_each(compute.compile_ahead(state, library))
-
-    def _try(self, act: Callable[..., object], *arguments: Any) -> None:
-        """What goes wrong with one panel must not keep the others back."""
-        try:
-            act(*arguments)
-        except Exception as error:  # whatever it is, it belongs in the interface
-            self._session.complain(error)
-
-    def _try_each(self, steps: Iterator[object]) -> Iterator[object]:
-        try:
-            yield from steps
-        except Exception as error:
-            self._session.complain(error)
+        with self._session.complaining():
+            yield from compute.compile_ahead(state, library)
 
     def _tell(self, now: "Now", message: dict[str, Any], buffers: tuple[bytes, ...] = ()) -> None:
         if self._now is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from toydiff.base.checks import InputError, choice, count, shown
 from toydiff.explorer.help import HIDEABLE
 from toydiff.explorer.state import PRESETS, State, with_classes
-from toydiff.measuring.setting import json_values
+from toydiff.measuring.setting import json_values, known_fields
 from toydiff.networks.library import BUNDLE, Library
 
 MOST_PANELS = 4
@@ -85,10 +85,7 @@ class Scene:
         values = json_values(values)
         if not isinstance(values, dict) or "panels" not in values:
             return cls((State.from_json(values, library),))
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InputError(f"unknown field {shown(unknown[0])} of the scene; there are {', '.join(sorted(known))}")
+        values = known_fields("scene", values, {field.name for field in fields(cls)})
         if not isinstance(values["panels"], list):
             raise InputError(f"panels is {shown(values['panels'])}; it must be a list of states")
         panels = tuple(State.from_json(state, library) for state in values["panels"])

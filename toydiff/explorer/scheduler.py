@@ -37,7 +37,6 @@ class Scheduler:
     """Two threads: one computes what is shown, the other, slower, compiles what the next drag may need."""
 
     def __init__(self) -> None:
-        """Start nothing; the threads begin with the first work."""
         self._changed = threading.Condition()
         self._moving: dict[Work, None] = {}  # in order, each once: no queue builds up
         self._rest_at: dict[Work, float] = {}

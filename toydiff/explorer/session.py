@@ -1,9 +1,10 @@
 """A session of the explorer: takes what a person wants as messages, keeps the newest scene, and sends it as frames."""
 
+import mimetypes
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from toydiff.base.checks import InputError, choice, count, shown
@@ -22,14 +23,6 @@ Act = Callable[[], object]
 Kept = TypeVar("Kept")
 MOST_VIEWS = 16
 """Of one session whose last change is remembered."""
-MIME = {
-    "png": "image/png",
-    "svg": "image/svg+xml",
-    "pdf": "application/pdf",
-    "gif": "image/gif",
-    "mp4": "video/mp4",
-    "json": "application/json",
-}
 
 
 class Session:
@@ -104,7 +97,7 @@ class Session:
         if by_person:
             self._quiet()
         self.scene = scene
-        self._announce(by)
+        self.announce(by)
         for listener in self._listeners:
             listener(scene)
 
@@ -134,9 +127,17 @@ class Session:
         text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         self.send({"say": {"text": text, "error": True}})
 
+    @contextmanager
+    def complaining(self) -> Iterator[None]:
+        """Say what goes wrong in the block, or in a function that this decorates."""
+        try:
+            yield
+        except Exception as error:  # whatever it is, it belongs in the interface
+            self.complain(error)
+
     def offer(self, name: str, content: bytes) -> None:
         """Offer a file to be saved."""
-        mime = MIME.get(Path(name).suffix[1:], "application/octet-stream")
+        mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
         self.send({"offer": {"name": name, "mime": mime}}, [content])
 
     def send(self, message: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
@@ -147,7 +148,7 @@ class Session:
 
     def post(self, act: Act) -> None:
         """Do something on the thread of the callbacks, so that two threads never change the scene at once."""
-        self._post(lambda: self._attempt(act))
+        self._post(self.complaining()(act))
 
     def kept(self, kind: Callable[["Session"], Kept]) -> Kept:
         """The one instance of a class that this session keeps."""
@@ -162,7 +163,7 @@ class Session:
 
     @paused.setter
     def paused(self, paused: bool) -> None:
-        self._painter.paused = paused
+        self._painter.pause(paused)
 
     def close(self) -> None:
         """End all that it does."""
@@ -178,13 +179,8 @@ class Session:
 
     def receive(self, message: Any, buffers: Sequence[bytes] = ()) -> None:
         """Take a message of a view; what is wrong with it is said, and nothing changes."""
-        self._attempt(lambda: self._take(message, buffers))
-
-    def _attempt(self, act: Act) -> None:
-        try:
-            act()
-        except Exception as error:  # whatever it is, it belongs in the interface
-            self.complain(error)
+        with self.complaining():
+            self._take(message, buffers)
 
     def _take(self, message: Any, buffers: Sequence[bytes]) -> None:
         if not isinstance(message, dict):
@@ -213,7 +209,7 @@ class Session:
             scene = self.checked(self._changed(message))
         except Exception:
             self._hear(view, n)
-            self._announce()  # the view takes back what it showed
+            self.announce()  # the view takes back what it showed
             raise
         self._hear(view, n)
         self._show(scene, by=view if "set" in message else "")
@@ -250,11 +246,11 @@ class Session:
         self.send({"about": about()})
         self._painter.forget(shows)
         self._offered = None
-        self._announce()
+        self.announce()
         greet(self)
 
-    def _announce(self, by: str = "") -> None:
-        """Tell the views of the scene, less the only one, which has shown it by itself; and let it be drawn."""
+    def announce(self, by: str = "") -> None:
+        """Tell the views of the scene and its menus, less the only one, which has shown it; and let it be drawn."""
         with self._lock:
             scene = self.scene
             serial = self._painter.draw(scene, self._heard)
@@ -268,10 +264,6 @@ class Session:
                 self._offered = offered, menu
                 told |= {"menus": offered, "scenes": menu[0], "named": menu[1]}
             self.send(told)
-
-    def menus_changed(self) -> None:
-        """Tell the views of new scenes or networks."""
-        self._announce()
 
 
 def as_scene(scene: Any) -> Scene:

@@ -31,7 +31,6 @@ class OpenSweep:
     """The sweep that a session has open, seen over two of its axes."""
 
     def __init__(self, session: "Session"):
-        """Of this session; none is open yet."""
         self.session = session
         self.sweep: Sweep | None = None
         self.chosen: dict[str, str] = {}
@@ -162,11 +161,10 @@ def state_of(setting: Setting, state: State, library: Library = BUNDLE) -> State
             raise InputError(f"the explorer has no {axis} {axis_label(wanted)}; it shows {axis_label(value)} only")
     if (setting.distribution, setting.classes) != (state.distribution, state.classes):
         state = with_classes(state, setting.distribution, setting.classes, library)
-    drawn = {name: getattr(state, name) for name in State.__dataclass_fields__ if name not in vars(setting)}
     if not setting.row.networks:  # the guide of another method stays in its menu
         guide = default_models(setting.distribution, setting.classes, library)[1] if state.guide.exact else state.guide
         setting = replace(setting, guide=guide)
-    return State(**vars(setting), **drawn)
+    return replace(state, **vars(setting))
 
 
 ACTIONS: dict[str, Action] = {

@@ -34,16 +34,12 @@ class Coach:
     """
 
     def __init__(self, session: "Session"):
-        """Of this session."""
         self.session = session
         self.trainer = Trainer(self._on_progress, self._on_end)
+        self.close = self.trainer.close  # at the session's end
         self.progress = Progress(session, "train", fraction=0.0, status="", running=False, losses=None)
         self.trained = self.followed = ""
         self._shown: dict[str, ModelChoice] = {}
-
-    def close(self) -> None:
-        """End what is trained with the session."""
-        self.trainer.close()
 
     def begin(self, values: Mapping[str, Any]) -> None:
         """Train what the boxes say.
@@ -127,7 +123,7 @@ class Coach:
         if followed:
             session.show(session.scene.with_state(replace(state, **followed), library), by_person=False)
         else:
-            session.menus_changed()
+            session.announce()
 
     def load(self, names: Any, contents: Sequence[bytes]) -> None:
         """Load the networks in files, and show them.

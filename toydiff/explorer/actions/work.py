@@ -43,7 +43,6 @@ class Work:
     name = ""
 
     def __init__(self, session: "Session"):
-        """Of this session."""
         self.session, self.progress = session, Progress(session, self.name, fraction=0.0, running=False)
         self.stopped = threading.Event()
         self._thread: threading.Thread | None = None

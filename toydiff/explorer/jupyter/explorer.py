@@ -46,10 +46,6 @@ class Explorer(anywidget.AnyWidget):
         scenes: "Mapping[str, Scene] | None" = None,
         library: "Library | None" = None,
     ):
-        """Show `scene`, by default autoguidance as in Figure 1 of the paper; `scenes` stand in the menu.
-
-        What is trained or loaded here is put into `library`, by default one of its own.
-        """
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:  # in a plain script
@@ -207,9 +203,11 @@ def explore(
     """The explorer as a widget, for any notebook.
 
     Args:
-        scene: what it shows first: a `State`, or a `Scene` of one to four panels with a title and a question.
+        scene: what it shows first: a `State`, or a `Scene` of one to four panels with a title and a question; by
+            default autoguidance as in Figure 1 of the paper.
         scenes: what stands in its menu, by name; by default the paper's figures and comparisons.
-        library: a `toydiff.networks.library.Library`, with networks of your own beside the bundled ones.
+        library: a `toydiff.networks.library.Library`, with networks of your own beside the bundled ones; what is
+            trained or loaded here is put into it. By default one of its own.
 
     Example:
         >>> import toydiff
