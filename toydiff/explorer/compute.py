@@ -14,7 +14,7 @@ import numpy as np
 from toydiff.base.checks import InputError
 from toydiff.base.compile_cache import keep_compiled
 from toydiff.distributions import catalogue
-from toydiff.explorer.state import State
+from toydiff.explorer.state import SIGMAS, State
 from toydiff.guidance.methods import ALL_SIGMAS, METHODS, UNGUIDED
 from toydiff.guidance.row import Method
 from toydiff.measuring import metrics
@@ -39,7 +39,7 @@ class Quality(NamedTuple):
     points: int
     resolution: int
     solver: str = "heun"
-    levels: tuple[float, ...] = tuple(noise_schedule().tolist())
+    levels: tuple[float, ...] = SIGMAS
 
     @classmethod
     def full(cls, state: State) -> "Quality":
@@ -53,7 +53,7 @@ CURVE = Quality(2048, 0, "adams34", tuple(adams_schedule().tolist()))
 """For the curve over the weight: as near to the solution as the paper's 63 evaluations."""
 
 
-PAPERS = "heun", tuple(noise_schedule().tolist())
+PAPERS = "heun", SIGMAS
 MOVING = QUICK[2:], *(("adams2", tuple(normal_schedule(steps).tolist())) for steps in (14, 20))
 """While something moves, the quickest first; see `Reach` for the weights that each takes. With the tree's paper models
 the median error of the end points is then below 0.07. The curve counts its points, so the few that are far off matter
@@ -99,7 +99,6 @@ def kept(maxsize: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             with lock:
                 return of_row(state.row, state, *others)
 
-        vars(call)["cache_clear"] = of_row.cache_clear
         return call
 
     return decorate

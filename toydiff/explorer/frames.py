@@ -78,29 +78,21 @@ def unguided_ends(state: State, quality: Quality, library: Library = BUNDLE) -> 
     return Frame({"frame": "unguided", "count": len(ends)}, (_float32(ends), packed))
 
 
-def outlines(distribution: catalogue.Source, classes: str, view: View | None = None) -> Frame:
-    """The contours of each class as float32 points, one buffer a class: of all of it, or finer of a close view."""
-    header: dict[str, Any] = {"frame": "detail" if view else "outlines", "items": []}
-    if view is not None:
-        header["view"] = view._replace(half_width=OUTLINE_VIEW * view.half_width)._asdict()
-    buffers = []
-    for light, strong, lines in _outlines(distribution, classes, view):
-        header["items"].append({"light": light, "strong": strong, "counts": [len(line) for line in lines]})
-        buffers.append(_float32(np.concatenate(lines) if lines else np.zeros((0, 2))))
-    return Frame(header, tuple(buffers))
-
-
 @lru_cache(maxsize=16)
-def _outlines(
-    distribution: catalogue.Source, classes: str, view: View | None
-) -> list[tuple[str, str, list[np.ndarray]]]:
-    """Light and strong colour, and the closed lines, of each class, the one that is sampled last."""
+def outlines(distribution: catalogue.Source, classes: str, view: View | None = None) -> Frame:
+    """The closed contours of each class, the one that is sampled last: of all of it, or finer of a close view.
+
+    Buffers: float32 points, one a class.
+    """
     wide = view or whole_view(distribution, classes)
     wide = wide._replace(half_width=OUTLINE_VIEW * wide.half_width)
-    return [
-        (hue.light, hue.strong, plotting.outline_lines(truth, view=wide, resolution=OUTLINE_RESOLUTION))
-        for truth, hue in outlined(distribution, classes)
-    ]
+    header: dict[str, Any] = {"frame": "detail", "view": wide._asdict()} if view else {"frame": "outlines"}
+    header["items"], buffers = [], []
+    for truth, hue in outlined(distribution, classes):
+        lines = plotting.outline_lines(truth, view=wide, resolution=OUTLINE_RESOLUTION)
+        header["items"].append({"light": hue.light, "strong": hue.strong, "counts": [len(line) for line in lines]})
+        buffers.append(_float32(np.concatenate(lines) if lines else np.zeros((0, 2))))
+    return Frame(header, tuple(buffers))
 
 
 def field(state: State, layer: str, quality: Quality, library: Library = BUNDLE) -> Frame:
