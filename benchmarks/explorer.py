@@ -40,16 +40,15 @@ OWN = "() => Boolean(globalThis.toydiff?.store.serial && toydiff.store.pictures[
 DRAG = """async ([events, low, high]) => {
     const { store } = toydiff;
     const slider = document.querySelector("input.toydiff-weight");
-    const frame = () => new Promise((done) => {
-        const off = store.on("frame", (frame) => { if (frame?.frame === "points") { off(); done(); } });
-    });
+    let drew = () => {};
+    store.on("frame", (frame) => frame?.frame === "points" && drew());
     const times = [];
     for (let i = 0; i < events; i++) {
         const before = slider.value;
         const part = (i + Math.random()) / events;
         slider.value = (slider.max / 6) * (low + part * (high - low));
         if (slider.value === before) continue; // nothing to draw
-        const drawn = frame();
+        const drawn = new Promise((done) => { drew = done; });
         const moved = performance.now();
         slider.dispatchEvent(new Event("input", { bubbles: true }));
         await drawn;
@@ -62,12 +61,11 @@ DRAG = """async ([events, low, high]) => {
 # The same of the probe, in the middle of the noise levels.
 PROBE = """async (events) => {
     const { store } = toydiff;
-    const frame = () => new Promise((done) => {
-        const off = store.on("frame", (frame) => { if (frame?.frame === "probe") { off(); done(); } });
-    });
+    let drew = () => {};
+    store.on("frame", (frame) => frame?.frame === "probe" && drew());
     const times = [];
     for (let i = 0; i < events; i++) {
-        const drawn = frame();
+        const drawn = new Promise((done) => { drew = done; });
         const moved = performance.now();
         store.set({ probe: [0.8 * Math.random(), 0.8 * Math.random()] });
         await drawn;

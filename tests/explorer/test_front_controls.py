@@ -192,6 +192,21 @@ def test_pictures_are_compared_chosen_and_closed(explorer):
     assert len({str(explorer.state(panel)["view"]) for panel in range(3)}) == 1  # what is linked follows
 
 
+def test_of_several_pictures_the_drawer_guides_the_active_one(explorer):
+    explorer.set({"method": "autoguidance"}, {"method": "autoguidance"})
+    explorer.find("more").click()
+    rows = explorer.find("drawer").locator(".toydiff-guidance-more")
+    before = explorer.state(0)["guide"]
+    for panel in (1, 0):
+        explorer.picture(panel).click(position={"x": 5, "y": 5})
+        explorer.until("toydiff.scene.active === arg", panel)
+        explorer.frames()
+        assert rows.count() == 1
+        rows.locator("input.toydiff-guide").press("Home")
+        explorer.until(HEARD)
+        assert [explorer.state(i)["guide"] != before for i in range(2)] == [panel == 0, True]
+
+
 def test_the_best_number_is_bold(explorer):
     explorer.set(*SEVERAL[4])
     explorer.frames()

@@ -209,7 +209,7 @@ export class Store {
   }
 
   takeFrame({ frame, serial }, buffers, heard) {
-    if (this.pictures[frame.panel]?.take(frame, buffers, serial ?? 0.25, heard)) this.emit("frame");
+    if (this.pictures[frame.panel]?.take(frame, buffers, serial ?? 0.25, heard)) this.emit("frame", frame);
   }
 
   takeTruth(message, heard) {
