@@ -99,6 +99,7 @@ def test_numbers_are_dimmed_only_when_they_may_change(explorer, held):
     assert not explorer.get(DIMMED.format("frame"))  # the picture follows the hand
     held.set()
     explorer.rest()
+    explorer.frames()
     assert not explorer.get("Boolean(document.querySelector('.toydiff-stale'))")
 
 

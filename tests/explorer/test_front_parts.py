@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import toydiff.explorer
+from toydiff.explorer.front import script
 from toydiff.sampling.schedules import KNOTS
 
 # One process drives the browser: two would start everything twice.
@@ -120,6 +121,15 @@ def test_the_files_are_parts_of_one_script(page):
     page.goto("http://front.test/")
     page.evaluate(f"() => {{ 'use strict'; {joined}\n chart(host, 'one'); pad(host, {{ colours: {{ A: 'red' }} }}); }}")
     assert page.locator("#host > *").count() == 2
+
+
+@pytest.mark.parametrize("host", ["jupyter/host.js", "page/*.js"])
+def test_a_host_has_no_name_of_the_front_end(host):
+    text = script() + "\n".join(path.read_text() for path in sorted(FRONT.parent.glob(host)))
+    named = re.findall(r"^(?:export )?(?:async )?(?:const|let|class|function)\*? (\w+|\[.*?\])", text, re.M)
+    names = [name for words in named for name in re.findall(r"\w+", words)]
+    assert len(names) > 100
+    assert sorted(names) == sorted(set(names))
 
 
 # The weight curve.

@@ -5,7 +5,7 @@ import { imageOf } from "./raster.js";
 
 const BEYOND = 0.125; // of the side, on each side
 const GROWN = 1.15; // more, and lines would be seen to be thick and blurred
-const REST_MS = 100;
+const SHARP_MS = 100;
 const KEPT_HERE = { willReadFrequently: true }; // pixels that this thread writes stay with it
 
 export class Background {
@@ -19,7 +19,7 @@ export class Background {
     const same = wanted.length === this.holds.length && wanted.every((one, i) => one === this.holds[i]);
     const moves = same && !lens.equals(this.lens);
     if (moves) this.movedAt = now;
-    if (same && !moves && !(this.rough && now - this.movedAt > REST_MS)) return;
+    if (same && !moves && !(this.rough && now - this.movedAt > SHARP_MS)) return;
     Object.assign(this, { holds: wanted, lens, rough: moves });
     if (!same) this.wideLens = null;
     const g = sized(this.sheet, lens.side);
