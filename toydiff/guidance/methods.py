@@ -59,18 +59,36 @@ def guide(
     """
     row = METHODS[choice("method", method, METHODS)]
     _check_models(method, row, main, guides)
+    parts = row.rule.parts(main, guides)
+    return combine(method, parts, weight=weight, interval=interval, **knobs)
+
+
+def combine(
+    method: str,
+    parts: Sequence[ScoreModel],
+    *,
+    weight: float | jax.Array | WeightCurve | None = None,
+    interval: tuple[float, float] = ALL_SIGMAS,
+    **knobs: float | jax.Array,
+) -> Guided:
+    """`guide` from the parts that the method's rule combines, the main one first: those that it makes of its models.
+
+    Raises:
+        InputError: as `guide`.
+    """
+    row = METHODS[method]
     curve = _check_weight(row, weight)
     lo, hi = _check_interval(interval)
     values = check_knobs(method, knobs)
     knots, w = jnp.log(jnp.asarray(curve.sigma, float)), jnp.asarray(curve.weight, float)
-    first, *others = row.rule.parts(main, guides)
+    first, *others = parts
     bounds = jnp.asarray([lo, hi], float)
     if row.rule.weights is None:
         guided = GuidedByRule(first, tuple(others), w[None], knots, bounds, values, row.rule)
         _check_rule(method, guided)
         return guided
     stacked = _weights_at_knots(method, row.rule, len(others), {**values, "weight": w})
-    known = all(isinstance(model, DensityModel) for model in (first, *others))
+    known = all(isinstance(model, DensityModel) for model in parts)
     return (GuidedDensity if known else GuidedScore)(first, tuple(others), stacked, knots, bounds)
 
 
