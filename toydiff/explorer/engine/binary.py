@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 POINTS = 8
 """Points at a time."""
 OF_POINTS = "point", "scratch"
-I32, V128, EMPTY = b"\x7f", b"\x7b", b"\x40"
+I32, V128 = b"\x7f", b"\x7b"
 
 
 def unsigned(value: int) -> bytes:
@@ -40,6 +40,7 @@ def simd(code: int) -> bytes:
 
 LOAD, SPLAT, STORE, CONST, STORE_LANE = map(simd, (0, 9, 11, 12, 90))
 ADD_I32, MUL_I32, LESS, GET, SET, CALL, BLOCK_END = b"\x6a", b"\x6c", b"\x49", b"\x20", b"\x21", b"\x10", b"\x0b"
+LOOP, AGAIN = b"\x03\x40", b"\x0d\x00"
 MUL, ADD = simd(0xE6), simd(0xE4)
 
 FLOATS = "abs", "neg", "", "sqrt", "add", "sub", "mul", "div", "min", "max"
@@ -103,7 +104,7 @@ class Function:
         """for (counter = 0; counter < stop; counter += step); it runs once at least."""
         self.integer(0)
         self.set(counter)
-        self.put(b"\x03", EMPTY)
+        self.put(LOOP)
         body()
         self.get(counter)
         self.integer(step)
@@ -112,7 +113,7 @@ class Function:
             self.integer(stop)
         else:
             self.put(stop)
-        self.put(LESS, b"\x0d\x00", BLOCK_END)
+        self.put(LESS, AGAIN, BLOCK_END)
 
     def encoded(self) -> bytes:
         """With its locals, as the code section wants it."""

@@ -11,12 +11,16 @@ from toydiff.base.checks import InputError
 from toydiff.explorer.engine.binary import (
     ADD,
     ADD_I32,
+    AGAIN,
+    BLOCK_END,
     CALL,
     CODES,
     CONST,
     GET,
     I32,
+    LESS,
     LOAD,
+    LOOP,
     MASKED,
     MUL,
     MUL_I32,
@@ -282,10 +286,10 @@ class Products:
 
     def _rows(self, f: Function, times: int, rows: int, shape: tuple[int, int, int, int]) -> None:
         """`times` times so many outputs; target and matrix are moved on."""
-        k, row, column, along = shape
+        k, row, step, along = shape
         sums = [[f.local(), f.local()] for _ in range(rows)]
         vector, weight = [f.local(), f.local()], f.local()
-        outer, inner, source, matrix = (f.local(I32) for _ in range(4))
+        outer, source, matrix = (f.local(I32) for _ in range(3))
 
         def advance(local: int, by: int) -> None:
             f.get(local)
@@ -293,7 +297,7 @@ class Products:
             f.put(ADD_I32)
             f.set(local)
 
-        def column_by_column() -> None:
+        def column() -> None:
             for half in range(2):
                 f.get(source)
                 f.put(LOAD, b"\x04", unsigned(16 * half))
@@ -308,8 +312,6 @@ class Products:
                     f.get(vector[half])
                     f.put(MUL, ADD)
                     f.set(sums[i][half])
-            advance(source, 4 * POINTS * along)
-            advance(matrix, 4 * column)
 
         def row_by_row() -> None:
             for local in (local for pair in sums for local in pair):
@@ -318,7 +320,14 @@ class Products:
             for local, argument in ((source, 1), (matrix, 2)):
                 f.get(argument)
                 f.set(local)
-            f.count(inner, k, 1, column_by_column)
+            f.put(LOOP)  # not unrolled: more of it at once no longer fits into the registers
+            column()
+            advance(matrix, 4 * step)
+            advance(source, 4 * POINTS * along)
+            f.get(source)
+            f.get(1)
+            f.integer(4 * POINTS * along * k)
+            f.put(ADD_I32, LESS, AGAIN, BLOCK_END)
             for i, half in product(range(rows), range(2)):
                 f.get(0)
                 f.get(sums[i][half])
