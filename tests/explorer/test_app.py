@@ -230,7 +230,8 @@ def test_the_headers_allow_this_server_only():
         for path in ("/", "/explorer.js", "/no-such"):
             _, headers, _ = await here.get(path)
             assert headers["Content-Security-Policy"] == (
-                f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws://{here.base}; "
+                "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; style-src 'self'; "
+                f"connect-src 'self' ws://{here.base}; "
                 "img-src 'self' data: blob:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
             )
             assert headers["X-Content-Type-Options"] == "nosniff"

@@ -111,12 +111,17 @@ def trajectory(state: State, quality: Quality, library: Library = BUNDLE) -> Tra
 
 def _sample(setting: Setting, quality: Quality, library: Library) -> Trajectory:
     models, quality = models_of(setting, library), solved(setting, quality)
-    start = _start(setting.distribution, setting.classes, setting.start, setting.seed, quality.points)
+    start = start_of(setting, quality.points)
     options: Any = {"schedule": quality.levels, "solver": quality.solver, "start": start}
     return jax.block_until_ready(sample(models.guided, setting.seed, quality.points, **options))
 
 
 _trajectory = kept(maxsize=16)(_sample)
+
+
+def start_of(setting: Setting, n: int) -> jax.Array:
+    """Where the points begin, [n, 2], kept for the last settings."""
+    return _start(setting.distribution, setting.classes, setting.start, setting.seed, n)
 
 
 @lru_cache(maxsize=12)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from toydiff.base.checks import InputError
 from toydiff.distributions import catalogue
 from toydiff.explorer.compute import (
     QUICK,
@@ -155,6 +156,17 @@ def numbers(state: State, quality: Quality, library: Library = BUNDLE) -> Frame:
     rows = {name: {key: _finite(value) for key, value in row._asdict().items()} for name, row in found.items()}
     count = len(trajectory(state, quality, library).samples)
     return Frame({"frame": "numbers", "count": count, "rows": rows})
+
+
+def kit(state: State, library: Library = BUNDLE) -> Frame:
+    """What a browser needs to move the points by itself; where something cannot be translated, why not."""
+    from toydiff.explorer.engine.kit import kit_of  # late: few need it, and none for the first picture
+
+    try:
+        header, buffers = kit_of(state, library)
+    except InputError as error:
+        return Frame({"frame": "kit", "why": str(error)})
+    return Frame({"frame": "kit", **header}, tuple(buffers))
 
 
 Make = Callable[[], Frame]

@@ -12,6 +12,7 @@ from toydiff.explorer.probe import probe
 from toydiff.explorer.scene import Scene
 from toydiff.explorer.scheduler import scheduler
 from toydiff.explorer.state import SIGMAS
+from toydiff.guidance.methods import ALL_SIGMAS
 from toydiff.sampling.schedules import STEPS
 
 LIVE_S = 0.25
@@ -37,7 +38,7 @@ class Painter:
         self._now: Now | None = None
         self._sent: list[dict[str, Any]] = []
         self._serial, self._live_at, self._messages = 0, 0.0, 0
-        self.paused = self._in_full = False
+        self.paused = self._in_full = self.kits = False
 
     def draw(self, scene: Scene, heard: Mapping[str, int]) -> int:
         """Draw this scene next, which shows what was `heard` of each view; its number."""
@@ -50,6 +51,19 @@ class Painter:
     def forget(self, shows: bool = False) -> None:
         """Send everything anew, but at once in full where a view `shows` something already."""
         self._sent, self._in_full = [], shows
+
+    def give_kits(self) -> None:
+        """Send, at rest, what views need to move the points by themselves."""
+        self.kits = True
+        if self._now is not None:
+            scheduler.submit(self)
+
+    def resend(self, *parts: str) -> None:
+        """Send some parts anew and at once in full: a view has moved them by itself."""
+        self._in_full = True
+        for sent in self._sent:
+            for part in parts:
+                sent.pop(part, None)
 
     def close(self) -> None:
         """Draw no more."""
@@ -97,6 +111,10 @@ class Painter:
         for panel in panels:
             with self._session.complaining():
                 yield from self._send_curve(now, panel)
+        for panel in panels if self.kits else ():
+            with self._session.complaining():
+                self._send_kit(now, panel)
+            yield None
         self._tell(now, {"rest": True})
 
     def ahead(self) -> Iterator[object]:
@@ -157,6 +175,15 @@ class Painter:
                 yield None
         self._send(now, panel, Frame({"frame": "curve", "weights": list(compute.CURVE_WEIGHTS), "values": values}))
         sent["curve"] = key
+
+    def _send_kit(self, now: "Now", panel: int) -> None:
+        """What a view needs that moves the points by itself, since Python is far away."""
+        state, sent = now.scene.panels[panel], self._sent_of(panel)
+        fixed = replace(state.setting, weight=1.0, weight_curve=None, interval=ALL_SIGMAS, knobs=())
+        key = state.row, fixed, state.points
+        if sent.get("kit") != key:
+            self._send(now, panel, frames.kit(state, self._session.library))
+            sent["kit"] = key
 
 
 def _active_first(scene: Scene) -> list[int]:

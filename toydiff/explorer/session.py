@@ -37,7 +37,8 @@ class Session:
     - do: the name of an action, its values under "with".
 
     With `set`, `choose`, `scene` and `named` go the `panel`, the `view`, and `n`, by which a view counts its changes;
-    every frame says in `heard` which of them it shows, so that a view knows what is still to come.
+    every frame says in `heard` which of them it shows, so that a view knows what is still to come. `here` with a `set`
+    says that the view has moved the points by itself, and wants those at rest.
     """
 
     def __init__(
@@ -146,6 +147,10 @@ class Session:
             if not self._closed:
                 self._send(message, buffers)
 
+    def give_kits(self) -> None:
+        """Send views what they need to move the points by themselves."""
+        self._painter.give_kits()
+
     def post(self, act: Act) -> None:
         """Do something on the thread of the callbacks, so that two threads never change the scene at once."""
         self._post(self.complaining()(act))
@@ -212,6 +217,8 @@ class Session:
             self.announce()  # the view takes back what it showed
             raise
         self._hear(view, n)
+        if message.get("here"):
+            self._painter.resend("points", "numbers")
         self._show(scene, by=view if "set" in message else "")
 
     def _changed(self, message: dict[str, Any]) -> Scene:

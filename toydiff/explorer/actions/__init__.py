@@ -14,7 +14,13 @@ from toydiff.results.style import GUIDE, MAIN
 if TYPE_CHECKING:
     from toydiff.explorer.session import Session
 
-ACTIONS = draw.ACTIONS | train.ACTIONS | sweep.ACTIONS | keep.ACTIONS
+ACTIONS = (
+    draw.ACTIONS
+    | train.ACTIONS
+    | sweep.ACTIONS
+    | keep.ACTIONS
+    | {"kits": lambda session, values, buffers: session.give_kits()}
+)
 """By name; another one is one function and one row."""
 
 

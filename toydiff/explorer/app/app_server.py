@@ -27,8 +27,10 @@ PING_S = 60
 """A page is asked so often whether it is still there: a laptop that is shut says no goodbye."""
 FAREWELL_S = 1.0
 """How long the pages have to answer when the server ends."""
+# The workers that move the points are made of a text of this page, and run WebAssembly that came with it.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'{socket}; img-src 'self' data: blob:; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; style-src 'self'; "
+    "connect-src 'self'{socket}; img-src 'self' data: blob:; "
     "base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 )
 

@@ -84,6 +84,14 @@ def walk(method: str, parts: int, solver: Sampler, *, capacity: int = CAPACITY) 
     )
 
 
+def first_states(method: str, parts: int, solver: Sampler, keys: jax.Array, x: jax.Array) -> list[jax.Array]:
+    """What `begin` gives, by JAX: the leaves of the states of points [n, 2] with random keys [n, 2]."""
+    sites, turned = [Site(i) for i in range(parts)], controls(method)
+    rows = jax.tree.map(lambda row: jnp.asarray(row, jnp.float32), solver.rows(SOME_LEVELS))
+    begin = partial(_begin, method, solver, sites, (turned, rows))
+    return jax.tree.leaves(jax.vmap(lambda key, x: begin({"key": key, "x": x}))(keys, x))
+
+
 def _guided(method: str, parts: Sequence[ScoreModel], turned: dict[str, Any]) -> Guided:
     interval = turned["interval"][0], turned["interval"][1]
     return combine(method, parts, weight=WeightCurve(KNOTS, turned["weight"]), interval=interval, **turned["knobs"])

@@ -4,6 +4,7 @@ import { calm } from "./dom.js";
 // To the better solution, and from one answer of a drag to the next: that one is three quarters there when first drawn.
 const GLIDES = { true: { ms: 200, begun: 0 }, false: { ms: 32, begun: 16 } };
 const MEANS = ["distribution", "classes", "seed", "start"]; // with another one, points are other samples
+const OUTLIERS = "outlier_rate_0.001";
 const ease = (part) => part * (2 - part);
 let halves = null;
 
@@ -37,11 +38,17 @@ function bits(bytes, count, behind = []) {
   return found;
 }
 
+function packed(out) {
+  const bytes = new Uint8Array(Math.ceil(out.length / 8));
+  out.forEach((one, i) => (bytes[i >> 3] |= one << (7 - (i & 7))));
+  return bytes;
+}
+
 export class PictureData {
   constructor() {
     this.forget();
     Object.assign(this, { fields: {}, arrows: {}, points: null, shown: new Float32Array(0), out: new Uint8Array(0), live: 0, version: 0 });
-    Object.assign(this, { outlines: null, detail: null, unguided: null, probe: null, numbers: null, curve: null });
+    Object.assign(this, { outlines: null, detail: null, unguided: null, probe: null, kit: null, numbers: null, curve: null });
     Object.assign(this, { glide: null, rough: false, stale: {}, renew: true });
   }
 
@@ -218,6 +225,24 @@ export class PictureData {
     const old = Object.entries(frame.full ? {} : (this.numbers?.rows ?? {})); // what does not follow the hand stays, as old
     this.numbers = { ...frame, rows: { ...Object.fromEntries(old.map(([name, row]) => [name, { ...row, old: true }])), ...frame.rows } };
     return true;
+  }
+
+  // What Python wrote for this state, to move its points here.
+  take_kit(frame, buffers) {
+    this.kit = { ...frame, buffers: buffers.map((bytes) => typed(Uint8Array, bytes).slice()) };
+    return true;
+  }
+
+  // Points that were computed here: before Python's, which come at rest.
+  takeHere({ levels, path, out }) {
+    const count = out.length;
+    const now = new Uint8Array(path.slice(-2 * count).buffer);
+    this.take_points({ count, levels, path, sigma: 0, full: false }, [now, packed(out)]);
+    this.version += 1;
+    const rows = this.numbers?.rows;
+    if (!rows?.[OUTLIERS]) return;
+    const value = out.reduce((sum, one) => sum + one, 0) / count;
+    this.take_numbers({ count, rows: { [OUTLIERS]: { value, exact: rows[OUTLIERS].exact } } });
   }
 
   take_curve(frame) {

@@ -352,6 +352,7 @@ export function mount(element, host) {
     get scene() { return store.scene; },
     set: (scene) => store.showTruly(scene),
     points: (panel = 0) => Float32Array.from(store.pictures[panel].shown),
+    get engine() { return store.far && store.live !== null ? "the page" : "Python"; }, // what moves the points
     store,
   };
   const end = () => {

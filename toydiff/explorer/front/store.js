@@ -1,9 +1,12 @@
 // The scene as JSON, and the way to the kernel: changes are shown at once, sent one at a time, and the last one wins.
 import { PictureData } from "./data.js";
+import { Live, kitCovers } from "./live.js";
 import { kept } from "./record.js";
 
 const PATIENCE_MS = 300; // after which the next change does not wait for the answer to the last
 const SILENT_MS = 4000; // after which a kernel that has not answered is said to be silent
+const FAR_MS = 150; // an answer that takes longer comes from far away
+const ANSWERS = 5; // of which most must
 const LAZY_MS = 350; // after which what is drawn without the kernel is told to it
 const UNDO_MS = 600; // changes that follow sooner are one
 const MOST_UNDO = 100;
@@ -15,6 +18,7 @@ export class Store {
     Object.assign(this, { host, scene: null, about: null, menus: [], scenes: [], named: "", pictures: [] });
     Object.assign(this, { n: 0, heard: 0, serial: 0, waiting: null, lazy: null, listeners: {}, goals: [] });
     Object.assign(this, { past: [], future: [], changedAt: 0, sentAt: 0, ui: {}, sent: 0 });
+    Object.assign(this, { answers: [], far: false });
     this.view = Math.random().toString(36).slice(2);
   }
 
@@ -48,6 +52,7 @@ export class Store {
   }
 
   act(action, values = {}, buffers = []) {
+    this.tell();
     this.flush(true);
     this.send({ do: action, with: values }, buffers);
   }
@@ -55,18 +60,61 @@ export class Store {
   // Fields of a panel's state: shown at once, or with the answer where the control that was moved shows it by itself;
   // sent as soon as the last change was answered.
   set(patch, panel = this.scene.active, atOnce = true) {
+    if (this.movesHere(patch, panel)) return this.moveHere(patch, panel, atOnce);
     this.remember();
     this.adopt(patched(this.scene, patch, panel, this.about.linked), null, atOnce);
     this.queue({ set: patch, panel });
   }
 
   // What is drawn here without the kernel: it is told when nothing moves any more.
-  setLocally(patch, panel = this.scene.active) {
+  setLocally(patch, panel = this.scene.active, atOnce = true) {
     this.remember();
-    this.adopt(patched(this.scene, patch, panel, this.about.linked));
-    this.lazy = { ...this.lazy, ...patch };
+    this.adopt(patched(this.scene, patch, panel, this.about.linked), null, atOnce);
+    if (this.lazy && this.lazyPanel !== panel) this.tell();
+    [this.lazy, this.lazyPanel] = [{ ...this.lazy, ...patch }, panel];
     clearTimeout(this.lazily);
     this.lazily = setTimeout(() => this.tell(), LAZY_MS);
+  }
+
+  // Whether what a change moves can be computed here: points alone, by a kit that came for this state.
+  movesHere(patch, panel) {
+    const state = { ...this.scene.panels[panel], ...patch };
+    const drawn = state.probe || state.layers.some((name) => this.about.layers[name].kind);
+    const sound = [state.weight, ...(state.weight_curve ?? [])].every((w) => w >= 0 && w <= this.about.most_weight);
+    return this.live !== null && this.far && !drawn && sound && kitCovers(this.pictures[panel]?.kit, state, patch);
+  }
+
+  // Whether Python answers so late that the page does better by itself; then it asks for what it needs.
+  noteAnswer() {
+    this.answers = [...this.answers.slice(-ANSWERS + 1), performance.now() - this.sentAt];
+    const late = this.answers.filter((ms) => ms > FAR_MS).length;
+    this.far = late > ANSWERS / 2;
+    if (!this.far || this.asked || this.live === null) return;
+    this.asked = true;
+    this.send({ do: "kits", with: {} });
+  }
+
+  // The newest wish is computed when the last one has come; Python is told at rest.
+  async moveHere(patch, panel, atOnce) {
+    this.setLocally(patch, panel, atOnce);
+    this.moving = { panel };
+    this.here = true;
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      this.live ??= new Live();
+      for (let done = null; done !== this.moving; ) {
+        done = this.moving;
+        const picture = this.pictures[done.panel];
+        const found = await this.live.points(picture.kit, this.scene.panels[done.panel]);
+        if (this.pictures[done.panel] === picture && this.lazy) picture.takeHere(found);
+        this.emit("frame", { frame: "points", panel: done.panel });
+      }
+    } catch {
+      this.live = null; // Python computes it all
+      this.tell();
+    }
+    this.busy = false;
   }
 
   activate(panel) {
@@ -77,8 +125,9 @@ export class Store {
 
   tell() {
     clearTimeout(this.lazily);
-    if (this.lazy) this.queue({ set: this.lazy, panel: this.scene.active });
-    this.lazy = null;
+    const { lazy, here } = this;
+    [this.lazy, this.here] = [null, false];
+    if (lazy) this.queue({ set: lazy, panel: this.lazyPanel, ...(here ? { here } : {}) });
   }
 
   // The kernel decides what a choice brings with it.
@@ -111,6 +160,7 @@ export class Store {
   }
 
   queue(change, atOnce = false) {
+    if (this.lazy) this.tell(); // in the order in which it was done
     const last = this.waiting;
     if (last?.set && change.set && last.panel === change.panel) change = { ...change, set: { ...last.set, ...change.set } };
     else if (last) this.flush(true);
@@ -176,6 +226,7 @@ export class Store {
     if (typeof message !== "object") return;
     const heard = message.heard?.[this.view] ?? 0;
     if (heard > this.heard) {
+      if (heard === this.n) this.noteAnswer();
       this.heard = heard;
       this.emit("silent", false);
     }
@@ -192,7 +243,7 @@ export class Store {
   restart() {
     const { scene, serial } = this;
     this.greet();
-    Object.assign(this, { n: 0, heard: 0, serial: 0, waiting: null });
+    Object.assign(this, { n: 0, heard: 0, serial: 0, waiting: null, asked: false });
     for (const picture of this.pictures) picture.forget();
     if (serial) this.queue({ scene }, true); // else it is only what was kept
   }
@@ -228,6 +279,7 @@ export class Store {
 
   close() {
     for (const timer of [this.lazily, this.later, this.silent]) clearTimeout(timer);
+    this.live?.end();
     this.listeners = {};
     this.send({ bye: this.view });
   }
