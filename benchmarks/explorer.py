@@ -91,6 +91,33 @@ LOCAL = """async (pictures) => {
     return { rate: pictures / seconds, sent: store.sent - before };
 }"""
 
+# Python is far away: messages to it come 150 ms late, and those from it; then the page asks for what it needs.
+FAR = """async () => {
+    const { store } = toydiff;
+    const { host } = store;
+    const [send, take] = [host.send.bind(host), store.take.bind(store)];
+    host.send = (...message) => setTimeout(() => send(...message), 150);
+    store.take = (...message) => setTimeout(() => take(...message), 150);
+    for (let i = 0; i < 5; i++) {
+        store.set({ weight: 2 + 0.1 * i });
+        while (store.heard < store.n || store.waiting) await new Promise((soon) => setTimeout(soon, 20));
+    }
+    while (!store.pictures[0].kit) await new Promise((soon) => setTimeout(soon, 20));
+}"""
+
+# Milliseconds of the page's own engine for so many points and 9 guided evaluations, in its workers.
+ENGINE = """async (count) => {
+    const { store } = toydiff;
+    const kit = { ...store.pictures[0].kit, count };
+    const times = [];
+    for (let i = 0; i < 30; i++) {
+        const began = performance.now();
+        await store.live.points(kit, { ...store.state, weight: 1 + i / 15 });
+        times.push(performance.now() - began);
+    }
+    return times.slice(5);
+}"""
+
 PANELS = """async ([n, title, question]) => {
     await toydiff.set({ panels: Array(n).fill(toydiff.scene.panels[0]), active: 0, title, question });
 }"""
@@ -161,7 +188,21 @@ def app_first():
             wait(page, READY)
             true = time.perf_counter() - began
             wait(page, OWN)
-            return true, time.perf_counter() - began, *_of_the_app(page)
+            own = time.perf_counter() - began
+            controls, share, smallest = _of_the_app(page)
+            page.evaluate(PANELS, [1, "", ""])
+            return true, own, controls, share, smallest, far_away(page)
+
+
+def far_away(page):
+    """The slider where Python is far away, and the page's engine by itself."""
+    page.wait_for_timeout(3000)
+    page.evaluate(FAR)
+    page.wait_for_timeout(AHEAD_MS)
+    page.evaluate(DRAG, [EVENTS, 1, 3])
+    times = [time for _ in range(ROUNDS) for time in page.evaluate(DRAG, [EVENTS, 1, 3])]
+    found = {f"engine_{count}_ms": median(page.evaluate(ENGINE, count)) for count in (1024, 2048)}
+    return found | {"far_slider_median_ms": median(times), "far_slider_p95_ms": float(np.quantile(times, 0.95))}
 
 
 def _of_the_app(page):
@@ -237,7 +278,8 @@ def figures():
     for name, times in (("slider", normal), ("slider_strong", strong), ("probe", probe)):
         found |= {f"{name}_median_ms": median(times), f"{name}_p95_ms": float(np.quantile(times, 0.95))}
     found |= {"local_frames_per_s": local["rate"], "local_messages": local["sent"]}
-    true, own, controls, share, smallest = app_first()
+    true, own, controls, share, smallest, far = app_first()
+    found |= far
     found |= {"app_first_s": true, "app_own_s": own, "controls_first": controls}
     found |= asyncio.run(_tabs())
     return found | {"picture_share": share, "smallest_text_px": smallest}
@@ -247,7 +289,8 @@ AIMS = {
     "slider_median_ms": "40", "slider_p95_ms": "60", "slider_strong_median_ms": "55", "slider_strong_p95_ms": "80",
     "probe_median_ms": "40", "probe_p95_ms": "60", "local_frames_per_s": "60", "local_messages": "0",
     "first_true_s": "1.5", "first_own_s": "5", "first_own_again_s": "3", "app_first_s": "4", "controls_first": "14",
-    "app_tab_s": "1", "app_tab_mb": "20",
+    "app_tab_s": "1", "app_tab_mb": "20", "engine_1024_ms": "18", "engine_2048_ms": "35", "far_slider_median_ms": "30",
+    "far_slider_p95_ms": "45",
 }  # fmt: skip
 
 

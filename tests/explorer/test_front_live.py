@@ -26,15 +26,22 @@ FAR = """async (delay) => {
 # Changes one after the other, as a hand drags; the messages that this takes, and the points when the hand holds.
 DRAG = """async (changes) => {
     const { store } = toydiff;
+    const [picture] = store.pictures;
+    let found = null;
+    picture.takeHere = (here) => {
+        Object.getPrototypeOf(picture).takeHere.call(picture, here);
+        const { full, now } = picture.points;
+        found = { full, points: [...now], share: picture.numbers.rows["outlier_rate_0.001"].value };
+    };
     const before = messages;
     for (const change of changes) {
         store.set(change);
         await new Promise((soon) => setTimeout(soon, 30));
     }
+    const told = messages - before;
     while (store.busy) await new Promise((soon) => setTimeout(soon, 1));
-    const { full, now } = store.pictures[0].points;
-    const share = store.pictures[0].numbers.rows["outlier_rate_0.001"].value;
-    return { told: messages - before, full, points: [...now], share };
+    delete picture.takeHere;
+    return { told, ...found };
 }"""
 
 

@@ -107,7 +107,8 @@ export class Store {
         done = this.moving;
         const picture = this.pictures[done.panel];
         const found = await this.live.points(picture.kit, this.scene.panels[done.panel]);
-        if (this.pictures[done.panel] === picture && this.lazy) picture.takeHere(found);
+        const first = this.lazy || this.heard < this.n; // before Python's, which are the better ones
+        if (this.pictures[done.panel] === picture && first) picture.takeHere(found);
         this.emit("frame", { frame: "points", panel: done.panel });
       }
     } catch {
