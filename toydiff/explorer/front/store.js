@@ -112,6 +112,7 @@ export class Store {
         this.emit("frame", { frame: "points", panel: done.panel });
       }
     } catch {
+      this.live?.end();
       this.live = null; // Python computes it all
       this.tell();
     }
