@@ -243,6 +243,7 @@ export class PictureData {
     if (!rows?.[OUTLIERS]) return;
     const value = out.reduce((sum, one) => sum + one, 0) / count;
     this.take_numbers({ count, rows: { [OUTLIERS]: { value, exact: rows[OUTLIERS].exact } } });
+    this.settle("numbers", -1, -1); // not yet Python's, but what follows the hand is not old
   }
 
   take_curve(frame) {
